@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package btinfo
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"ezio/lib/extent"
+	"ezio/lib/piece"
+)
+
+// What a stream may make us hold: lines far longer than any real one and more records than
+// 32 TiB captured by partclone in its 1 MiB steps are refused.
+const (
+	maxLine    = 4096
+	maxRecords = 1 << 25
+)
+
+// Read parses a whole stream. It reports the line at fault; it does not call Check, since a stream
+// without sums is of use to somebody who holds the source.
+func Read(r io.Reader) (*Info, error) {
+	p := parser{info: &Info{PieceLength: piece.Partclone}, seen: map[string]int64{}}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 0, 64<<10), 64<<10)
+	for sc.Scan() {
+		p.line++
+		if err := p.add(bytes.TrimSuffix(sc.Bytes(), []byte{'\r'})); err != nil {
+			return nil, fmt.Errorf("torrent.info line %d: %w", p.line, err)
+		}
+	}
+	if err := sc.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return nil, fmt.Errorf("torrent.info line %d: not text: longer than %d bytes", p.line+1, maxLine)
+		}
+		return nil, fmt.Errorf("read torrent.info: %w", err)
+	}
+	return p.finish()
+}
+
+type parser struct {
+	info    *Info
+	line    int
+	offsets []int64
+	lengths []int64
+	seen    map[string]int64 // numbers that may be said once
+}
+
+var partcloneMagic = []byte("partclone-image")
+
+func (p *parser) add(line []byte) error {
+	switch {
+	case len(line) == 0:
+		return nil
+	case len(line) > maxLine:
+		return fmt.Errorf("longer than %d bytes", maxLine)
+	case bytes.HasPrefix(line, partcloneMagic):
+		return errors.New("this is a partclone image, not torrent.info: pass it through ezio-btfiles first")
+	}
+	key, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok || !isKey(key) {
+		return errors.New("not of the form `key: value`")
+	}
+	value = bytes.TrimSpace(value)
+	switch string(key) {
+	case "offset":
+		return p.record(&p.offsets, value)
+	case "length":
+		return p.record(&p.lengths, value)
+	case "sha1":
+		return p.sum(value)
+	case "block_size":
+		return p.number(string(key), value, &p.info.BlockSize)
+	case "blocks_total":
+		return p.number(string(key), value, &p.info.BlocksTotal)
+	case "piece_length":
+		return p.number(string(key), value, &p.info.PieceLength)
+	case "device_size":
+		return p.number(string(key), value, &p.info.DeviceSize)
+	case "filesystem":
+		p.info.Filesystem = string(value)
+	case "source":
+		p.info.Source = string(value)
+	}
+	return nil
+}
+
+// record appends one offset or length: hexadecimal digits, any number of them, within 63 bits.
+func (p *parser) record(list *[]int64, value []byte) error {
+	if len(*list) >= maxRecords {
+		return fmt.Errorf("more than %d records", maxRecords)
+	}
+	n, err := extent.ParseHex(value)
+	if err != nil {
+		return err
+	}
+	*list = append(*list, n)
+	return nil
+}
+
+func (p *parser) sum(value []byte) error {
+	var h piece.Hash
+	if len(value) != 2*len(h) {
+		return fmt.Errorf("sha1 of %d digits, want %d", len(value), 2*len(h))
+	}
+	if _, err := hex.Decode(h[:], value); err != nil {
+		return fmt.Errorf("sha1 %q is not hexadecimal", value)
+	}
+	if len(p.info.Pieces) >= piece.MaxCount {
+		return fmt.Errorf("more than %d sha1 lines", piece.MaxCount)
+	}
+	p.info.Pieces = append(p.info.Pieces, h)
+	return nil
+}
+
+// number reads a decimal, positive number. Two streams joined by mistake say it twice, and
+// differently.
+func (p *parser) number(key string, value []byte, to *int64) error {
+	n, err := strconv.ParseUint(string(value), 10, 63)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%s %q is not a positive number", key, value)
+	}
+	if old, ok := p.seen[key]; ok && old != int64(n) {
+		return fmt.Errorf("%s is %d here and was %d before", key, n, old)
+	}
+	p.seen[key] = int64(n)
+	*to = int64(n)
+	return nil
+}
+
+func (p *parser) finish() (*Info, error) {
+	if len(p.offsets) != len(p.lengths) {
+		return nil, fmt.Errorf("torrent.info has %d offsets and %d lengths: it is incomplete", len(p.offsets), len(p.lengths))
+	}
+	if len(p.offsets) == 0 {
+		return nil, ErrEmpty
+	}
+	p.info.Records = make([]extent.Extent, len(p.offsets))
+	for i := range p.offsets {
+		p.info.Records[i] = extent.Extent{Offset: p.offsets[i], Length: p.lengths[i]}
+	}
+	return p.info, nil
+}
+
+// isKey keeps binary input from being skipped as an unknown key.
+func isKey(b []byte) bool {
+	for _, c := range b {
+		if c != '_' && c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(b) > 0
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package extent
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Name is how a disk offset is spelled in torrents, torrent.info and btfiles directories: 32
+// lower-case hexadecimal digits, as partclone prints it.
+func Name(offset int64) string { return fmt.Sprintf("%032x", offset) }
+
+// ParseHex reads an offset or length as other programs may have spelled it: any number of
+// hexadecimal digits of either case, no sign, no prefix, within 63 bits.
+func ParseHex[T string | []byte](s T) (int64, error) {
+	if len(s) == 0 {
+		return 0, errors.New("no hexadecimal digits")
+	}
+	var n uint64
+	for i := range len(s) {
+		var d byte
+		switch c := s[i]; {
+		case '0' <= c && c <= '9':
+			d = c - '0'
+		case 'a' <= c && c <= 'f':
+			d = c - 'a' + 10
+		case 'A' <= c && c <= 'F':
+			d = c - 'A' + 10
+		default:
+			return 0, fmt.Errorf("%.80q is not hexadecimal", string(s))
+		}
+		if n > math.MaxInt64>>4 {
+			return 0, fmt.Errorf("%.80q does not fit 63 bits", string(s))
+		}
+		n = n<<4 | uint64(d)
+	}
+	return int64(n), nil
+}

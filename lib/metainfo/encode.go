@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package metainfo
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackpal/bencode-go"
+
+	"ezio/lib/extent"
+	"ezio/lib/piece"
+)
+
+// Spec is what a .torrent is made of.
+type Spec struct {
+	Name        string
+	CreatedBy   string
+	Comment     string
+	Created     time.Time // zero: not said
+	Private     bool      // BEP 27
+	Trackers    []string  // announce URLs, a tier each
+	PieceLength int64     // bytes
+	Extents     []extent.Extent
+	Pieces      []piece.Hash
+	Disk        Disk
+}
+
+// Encode writes the .torrent. The info dict has just the keys that libtorrent's create_torrent
+// writes for version 1, so the infohash is the one EZIO's own script arrives at. What comes out
+// has been through Parse, so whatever a reader would refuse is an error here.
+func (s Spec) Encode() ([]byte, *Torrent, error) {
+	info := infoDict{
+		Files:       make([]fileDict, len(s.Extents)),
+		Name:        s.Name,
+		PieceLength: s.PieceLength,
+	}
+	for i, e := range s.Extents {
+		info.Files[i] = fileDict{Length: e.Length, Path: []string{extent.Name(e.Offset)}}
+	}
+	sums := make([]byte, 0, len(s.Pieces)*len(piece.Hash{}))
+	for _, h := range s.Pieces {
+		sums = append(sums, h[:]...)
+	}
+	info.Pieces = string(sums)
+	if s.Private {
+		info.Private = 1
+	}
+	root := map[string]any{"info": info}
+	if len(s.Trackers) > 0 {
+		root["announce"] = s.Trackers[0]
+	}
+	if len(s.Trackers) > 1 {
+		root["announce-list"] = tiers(s.Trackers)
+	}
+	if s.CreatedBy != "" {
+		root["created by"] = s.CreatedBy
+	}
+	if s.Comment != "" {
+		root["comment"] = s.Comment
+	}
+	if !s.Created.IsZero() {
+		root["creation date"] = s.Created.Unix()
+	}
+	if s.Disk != (Disk{}) {
+		root["ezio"] = diskDict{s.Disk.BlockSize, s.Disk.DeviceSize, s.Disk.Filesystem, s.Disk.Source}
+	}
+	var b bytes.Buffer
+	if err := bencode.Marshal(&b, root); err != nil {
+		return nil, nil, fmt.Errorf("encode torrent: %w", err)
+	}
+	t, err := Parse(b.Bytes())
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), t, nil
+}
+
+// WithAnnounce is the .torrent again with url as its first tracker, in a tier before the others.
+// Everything else is left as it was, byte for byte.
+func (t *Torrent) WithAnnounce(url string) ([]byte, error) {
+	if t.root == nil {
+		return nil, errors.New("a torrent that was not parsed cannot be written")
+	}
+	var b bytes.Buffer
+	root := maps.Clone(t.root)
+	set := func(key string, v any) error {
+		b.Reset()
+		err := bencode.Marshal(&b, v)
+		root[key] = bytes.Clone(b.Bytes())
+		return err
+	}
+	if err := set("announce", url); err != nil {
+		return nil, err
+	}
+	delete(root, "announce-list")
+	if list := append([][]string{{url}}, without(t.Trackers, url)...); len(list) > 1 {
+		if err := set("announce-list", list); err != nil {
+			return nil, err
+		}
+	}
+	b.Reset()
+	b.WriteByte('d')
+	for _, key := range slices.Sorted(maps.Keys(root)) {
+		fmt.Fprintf(&b, "%d:%s%s", len(key), key, root[key])
+	}
+	b.WriteByte('e')
+	return b.Bytes(), nil
+}
+
+func tiers(urls []string) [][]string {
+	list := make([][]string, len(urls))
+	for i, u := range urls {
+		list[i] = []string{u}
+	}
+	return list
+}
+
+func without(list [][]string, url string) [][]string {
+	var out [][]string
+	for _, tier := range list {
+		if tier = slices.DeleteFunc(slices.Clone(tier), func(u string) bool { return u == url }); len(tier) > 0 {
+			out = append(out, tier)
+		}
+	}
+	return out
+}
