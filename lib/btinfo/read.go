@@ -26,19 +26,27 @@ const (
 // without sums is of use to somebody who holds the source.
 func Read(r io.Reader) (*Info, error) {
 	p := parser{info: &Info{PieceLength: piece.Partclone}, seen: map[string]int64{}}
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 0, 64<<10), 64<<10)
-	for sc.Scan() {
+	br := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := br.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return nil, fmt.Errorf("read torrent.info: %w", err)
+		}
+		if len(line) == 0 {
+			break
+		}
 		p.line++
-		if err := p.add(bytes.TrimSuffix(sc.Bytes(), []byte{'\r'})); err != nil {
+		text, ended := bytes.CutSuffix(line, []byte{'\n'})
+		switch {
+		case len(text) > maxLine:
+			return nil, fmt.Errorf("torrent.info line %d: not text: longer than %d bytes", p.line, maxLine)
+		case !ended && !bytes.HasPrefix(text, []byte("sha1:")):
+			// Half a number is a number too; only a sum shows that it is whole.
+			return nil, fmt.Errorf("torrent.info line %d: it ends in the middle of the line", p.line)
+		}
+		if err := p.add(bytes.TrimSuffix(text, []byte{'\r'})); err != nil {
 			return nil, fmt.Errorf("torrent.info line %d: %w", p.line, err)
 		}
-	}
-	if err := sc.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			return nil, fmt.Errorf("torrent.info line %d: not text: longer than %d bytes", p.line+1, maxLine)
-		}
-		return nil, fmt.Errorf("read torrent.info: %w", err)
 	}
 	return p.finish()
 }
@@ -57,8 +65,6 @@ func (p *parser) add(line []byte) error {
 	switch {
 	case len(line) == 0:
 		return nil
-	case len(line) > maxLine:
-		return fmt.Errorf("longer than %d bytes", maxLine)
 	case bytes.HasPrefix(line, partcloneMagic):
 		return errors.New("this is a partclone image, not torrent.info: pass it through ezio-btfiles first")
 	}

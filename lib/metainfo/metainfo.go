@@ -65,3 +65,6 @@ func (t *Torrent) Alignment() int64 {
 	}
 	return or & -or
 }
+
+// InfoBytes is the info dict as it was read, of which InfoHash is the hash. It must not be changed.
+func (t *Torrent) InfoBytes() []byte { return t.root["info"] }

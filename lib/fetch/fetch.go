@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package fetch reads a small document from where the user says it is: a file, standard input, or
+// an HTTP server. What comes over HTTP is bounded in size, time and redirects: on a deployment
+// network anybody may answer.
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Bounds on a server's behaviour.
+const (
+	dialTimeout  = 5 * time.Second
+	replyTimeout = 10 * time.Second // until the header is there
+	totalTimeout = 60 * time.Second // until the last byte is there
+	maxRedirects = 5
+)
+
+// IsURL says whether arg names an HTTP document rather than a file.
+func IsURL(arg string) bool {
+	lower := strings.ToLower(arg)
+	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
+}
+
+// Bytes reads the document: arg is "-" for stdin, a URL, or a file name. More than limit bytes are
+// an error.
+func Bytes(ctx context.Context, arg string, stdin io.Reader, limit int64) ([]byte, error) {
+	switch {
+	case arg == "-":
+		b, err := readAll(stdin, limit)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return b, nil
+	case IsURL(arg):
+		return get(ctx, arg, limit)
+	}
+	f, err := os.Open(arg)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err == nil && fi.IsDir() {
+		return nil, fmt.Errorf("read %s: it is a directory", arg)
+	}
+	b, err := readAll(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", arg, err)
+	}
+	return b, nil
+}
+
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			return nil, pe.Err
+		}
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("longer than %d bytes", limit)
+	}
+	return b, nil
+}
+
+func get(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, totalTimeout, fmt.Errorf("no whole answer within %v", totalTimeout))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", rawURL, err)
+	}
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  replyTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives:      true,
+	}
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, CheckRedirect: sameHost}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", rawURL, reason(ctx, err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("get %s: the server answers %s", rawURL, resp.Status)
+	}
+	b, err := readAll(resp.Body, limit)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", rawURL, reason(ctx, err))
+	}
+	return b, nil
+}
+
+// sameHost follows redirects only where they stay on the server the user named.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if first := via[0].URL.Hostname(); req.URL.Hostname() != first {
+		return fmt.Errorf("redirected away from %s to %s", first, req.URL.Hostname())
+	}
+	return nil
+}
+
+// reason is the cause without the method and URL that net/http repeats.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
+}
