@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+GO      ?= go
+
+TOOLS   := ezio-btfiles ezio-mktorrent ezio-seed ezio-recv ezio-verify
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 20s
+
+.PHONY: all build demo test unit bats lint fuzz install clean
+
+all: build
+
+# Static binaries: they run in an initramfs and on any distribution.
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./cmd/,$(TOOLS))
+
+# An ext4 image captured, seeded and received on three targets at once.
+demo: build
+	tests/needs demo
+	tests/demo
+
+# Everything that proves the tools right. Needs root: loop devices, mounts, namespaces.
+test: build lint
+	tests/needs test
+	$(MAKE) unit bats
+
+unit:
+	$(GO) test -race ./...
+
+bats:
+	bats --timing tests/
+
+lint:
+	@fmt=$$(gofmt -l cmd lib tests); test -z "$$fmt" || { echo "gofmt: $$fmt"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# Every fuzz target for a while, beyond its seed corpus that `make test` runs.
+fuzz:
+	tests/fuzz $(FUZZTIME)
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin/
+
+clean:
+	rm -rf bin

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Ezio-seed serves a disk image to a swarm, with a tracker of its own.
+package main
+
+import (
+	"context"
+	"io"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"ezio/lib/cli"
+	"ezio/lib/progress"
+)
+
+func main() { cli.Main(run) }
+
+const manual = `Serves the image that the torrent describes from the device, image file or btfiles directory it
+was captured from, until it is interrupted. It is the tracker as well, and hands out the torrent,
+so that receivers need nothing but its address:
+
+  ezio-seed -t a.torrent -d /dev/sda1
+  ezio-recv -t http://SEED:6969/a.torrent -d /dev/sda1       on every other machine
+
+Before it serves it compares a few pieces with the torrent; --check compares all of them.`
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	return cli.Tool{
+		Name:  "ezio-seed",
+		Usage: "serve a disk image to its receivers",
+		Args:  "-t TORRENT -d SOURCE",
+		Text:  manual,
+		Flags: []ucli.Flag{
+			cli.TorrentFlag(),
+			&ucli.StringFlag{Name: "source", Aliases: []string{"d"}, Usage: "`DEVICE`, image file or btfiles directory to serve from"},
+			&ucli.StringFlag{Name: "listen", Aliases: []string{"l"}, Value: ":6881", Usage: "`[HOST]:PORT` for peers, :0 for any free port"},
+			&ucli.StringFlag{Name: "tracker-listen", Value: ":6969", Usage: "`[HOST]:PORT` of the tracker and web page, :0 for any free port"},
+			&ucli.BoolFlag{Name: "no-tracker", Usage: "no tracker and no web page; announce to the torrent's own"},
+			&ucli.BoolFlag{Name: "check", Usage: "hash the whole source before serving"},
+			cli.SizeFlag("upload-limit", "upload at most `SIZE` a second"),
+			&ucli.BoolFlag{Name: "slow-start", Usage: "begin with 10 MB/s and add as much every 10 s up to 100 MB/s, then no limit"},
+			&ucli.IntFlag{Name: "exit-after", Usage: "exit when `N` receivers have finished"},
+			&ucli.DurationFlag{Name: "exit-idle", Usage: "exit when nobody asked for anything for `DUR`"},
+		},
+		Action: func(c *cli.Call) error {
+			return c.Track(false, func(r *progress.Reporter) error { return seed(c, r) })
+		},
+	}.Run(ctx, args, stdin, stdout, stderr)
+}

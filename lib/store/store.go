@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package store keeps the pieces of one image on one disk.
+//
+// It holds the promises that everything above trusts: a piece is written only after its hash was
+// verified, it counts as present only after every byte of it was written, and the first failed
+// write ends the store for good. What a store has been told to hold and what the disk holds can
+// therefore differ only by the kernel's cache, which Sync settles.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"ezio/lib/extent"
+	"ezio/lib/hasher"
+	"ezio/lib/metainfo"
+	"ezio/lib/piece"
+)
+
+// ErrHash is returned by Put for data that is not the piece it claims to be.
+var ErrHash = errors.New("piece does not match its hash")
+
+// ErrAbsent is returned by ReadPiece for a piece that is not there.
+var ErrAbsent = errors.New("piece is not present")
+
+// A Target is a disk that can be written, such as a *disk.Target. All offsets are disk offsets.
+type Target interface {
+	io.ReaderAt
+	io.WriterAt
+	Sync() error
+}
+
+// A Store is one image on one disk. It is safe for concurrent use.
+type Store struct {
+	torrent *metainfo.Torrent
+	image   extent.Image
+	target  Target // nil: read-only
+
+	mu     sync.Mutex
+	have   *piece.Bitfield
+	err    error // the first write that failed
+	failed chan struct{}
+}
+
+// New is an empty store for the torrent's image on target, named path in errors.
+func New(t *metainfo.Torrent, target Target, path string) *Store {
+	s := newStore(t, target, path)
+	s.target = target
+	return s
+}
+
+// NewSource is a store of a disk that is known, or claimed, to hold the whole image.
+func NewSource(t *metainfo.Torrent, disk io.ReaderAt, path string) *Store {
+	s := newStore(t, disk, path)
+	for i := range s.have.Len() {
+		s.have.Set(i)
+	}
+	return s
+}
+
+func newStore(t *metainfo.Torrent, disk io.ReaderAt, path string) *Store {
+	return &Store{
+		torrent: t,
+		image:   extent.Image{Map: t.Map, Disk: disk, Path: path},
+		have:    piece.NewBitfield(len(t.Pieces)),
+		failed:  make(chan struct{}),
+	}
+}
+
+// Has says whether piece i is present.
+func (s *Store) Has(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.have.Has(i)
+}
+
+// Have is a copy of the set of present pieces.
+func (s *Store) Have() *piece.Bitfield {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.have.Clone()
+}
+
+// Complete says whether every piece is present.
+func (s *Store) Complete() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.have.All()
+}
+
+// PresentBytes is the sum of the lengths of all present pieces.
+func (s *Store) PresentBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := int64(s.have.Count()) * s.torrent.Layout.Length
+	if last := s.have.Len() - 1; s.have.Has(last) {
+		_, short := s.torrent.Layout.Span(last)
+		n -= s.torrent.Layout.Length - short
+	}
+	return n
+}
+
+// ReadPiece fills p from piece i, beginning off bytes into it. A piece that is not present is
+// ErrAbsent. A disk that cannot be read withdraws the piece: nobody is offered it again.
+func (s *Store) ReadPiece(p []byte, i int, off int64) error {
+	if !s.Has(i) {
+		return fmt.Errorf("piece %d: %w", i, ErrAbsent)
+	}
+	start, n := s.torrent.Layout.Span(i)
+	if off < 0 || off > n-int64(len(p)) {
+		return fmt.Errorf("piece %d: %d bytes at %d are beyond its %d bytes", i, len(p), off, n)
+	}
+	if _, err := s.image.ReadAt(p, start+off); err != nil {
+		s.mu.Lock()
+		s.have.Clear(i)
+		s.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+// Put verifies data as piece i, writes it, and from then on has it. Data that does not match is
+// ErrHash and leaves no trace. After any failed write every Put returns that failure.
+func (s *Store) Put(i int, data []byte) error {
+	if i < 0 || i >= len(s.torrent.Pieces) {
+		return fmt.Errorf("no piece %d", i)
+	}
+	start, n := s.torrent.Layout.Span(i)
+	if int64(len(data)) != n || piece.Sum(data) != s.torrent.Pieces[i] {
+		return fmt.Errorf("piece %d: %w", i, ErrHash)
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if s.Has(i) {
+		return nil
+	}
+	if _, err := s.image.WriteAt(data, start); err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.have.Set(i)
+	return nil
+}
+
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		close(s.failed)
+	}
+	return s.err
+}
+
+// Failed is closed when a write has failed; Err then says how.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
+
+// Err is the first write or sync that failed, nil while all is well.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Sync has the disk itself confirm everything that was Put. It is asked once: after a failed fsync
+// the kernel may report success for data it has dropped, so the failure is final.
+func (s *Store) Sync() error {
+	if s.target == nil {
+		return nil
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	if err := s.target.Sync(); err != nil {
+		return s.fail(fmt.Errorf("sync %s: %w", s.image.Path, err))
+	}
+	return nil
+}
+
+// Scan rehashes pieces on the disk and sets what is present accordingly; which selects pieces
+// (ascending), nil means all. A piece that cannot be read is not present. progress hears of each
+// piece's bytes and whether it matched.
+func (s *Store) Scan(ctx context.Context, which []int, progress func(bytes int64, ok bool)) error {
+	return hasher.Each(ctx, s.image, s.torrent.Layout, which, hasher.Options{}, func(r hasher.Result) error {
+		ok := r.Err == nil && r.Sum == s.torrent.Pieces[r.Index]
+		s.mu.Lock()
+		if ok {
+			s.have.Set(r.Index)
+		} else {
+			s.have.Clear(r.Index)
+		}
+		s.mu.Unlock()
+		if progress != nil {
+			progress(r.Bytes, ok)
+		}
+		return nil
+	})
+}
+
+// Forget empties the set of present pieces; the disk is left as it is.
+func (s *Store) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.have = piece.NewBitfield(s.have.Len())
+}
+
+// What Sample reads at most: enough to notice a tenth of an image with near certainty.
+const (
+	sampleCount = 64
+	sampleBytes = 256 << 20
+)
+
+// Sample rehashes a few pieces spread over the image and says whether any is already right: then
+// the disk is worth a whole Scan, because an earlier run was here.
+func (s *Store) Sample(ctx context.Context) (found bool, err error) {
+	count := len(s.torrent.Pieces)
+	n := min(count, sampleCount, max(4, int(sampleBytes/s.torrent.Layout.Length)))
+	which := make([]int, 0, n)
+	for k := range n {
+		which = append(which, int(int64(k)*int64(count)/int64(n)))
+	}
+	err = s.Scan(ctx, which, func(_ int64, ok bool) { found = found || ok })
+	return found, err
+}

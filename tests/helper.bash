@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What the bats files share. Every test works in a directory of its own and takes down what it put
+# up: processes by their ids, loop devices and mounts by their names.
+
+ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+PATH=$ROOT/bin:$PATH:/usr/sbin:/sbin
+export PATH LC_ALL=C
+bats_require_minimum_version 1.5.0
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	: >pids; : >loops; : >mounts
+}
+
+teardown() {
+	cd "$BATS_TEST_TMPDIR"
+	local x
+	tac pids | while read -r x; do kill "$x" 2>/dev/null || true; done
+	tac pids | while read -r x; do
+		for _ in $(seq 50); do kill -0 "$x" 2>/dev/null || break; sleep 0.1; done
+		kill -9 "$x" 2>/dev/null || true
+	done
+	tac mounts | while read -r x; do umount "$x" 2>/dev/null || umount -l "$x"; done
+	tac loops | while read -r x; do losetup -d "$x" 2>/dev/null || true; done
+}
+
+# files: a directory with a tree of real files, made once for each bats file.
+files() {
+	local dir=$BATS_FILE_TMPDIR/files
+	if [ ! -d "$dir" ]; then
+		mkdir -p "$dir/sub/deep"
+		cp -a /usr/share/doc/partclone /usr/share/perl5 "$dir/sub" 2>/dev/null || true
+		head -c 24M /dev/urandom >"$dir/random"
+		head -c 3M /dev/zero >"$dir/zeros"
+		seq 100000 >"$dir/sub/deep/text"
+	fi
+	echo "$dir"
+}
+
+# ext4 FILE [SIZE]: an image with those files in it.
+ext4() {
+	mkfs.ext4 -q -F -d "$(files)" "$1" "${2-160M}"
+}
+
+# loop FILE [OPTIONS]: attach a loop device; its name is in $DEV.
+loop() {
+	DEV=$(losetup "${@:2}" --find --show "$1")
+	echo "$DEV" >>loops
+}
+
+# mnt DEVICE DIR [OPTIONS]
+mnt() {
+	mkdir -p "$2"
+	mount "${@:3}" "$1" "$2"
+	echo "$BATS_TEST_TMPDIR/$2" >>mounts
+}
+
+# tree DIR: every file's checksum and name.
+tree() {
+	(cd "$1" && find . -type f -not -path './lost+found/*' -print0 | sort -z | xargs -0 sha1sum)
+}
+
+# same_files IMAGE: the ext4 filesystem on IMAGE is clean and has the files it should have.
+same_files() {
+	e2fsck -fn "$1"
+	mkdir -p dump
+	debugfs -R "rdump / dump" "$1" 2>/dev/null
+	diff <(tree "$(files)") <(tree dump)
+	rm -rf dump
+}
+
+# start COMMAND...: in the background, its streams in $1.out and $1.err, its id in $PID.
+start() {
+	local name
+	name=$(basename "$1")
+	"$@" >"$name.out" 2>"$name.err" 3>&- &
+	PID=$!
+	echo "$PID" >>pids
+}
+
+# seed TORRENT SOURCE [OPTIONS]: start ezio-seed on free ports; $URL is its torrent.
+seed() {
+	: >ezio-seed.out
+	start ezio-seed -t "$1" -d "$2" --listen :0 --tracker-listen :0 --progress json "${@:3}"
+	SEED=$PID
+	local port
+	for _ in $(seq 100); do
+		port=$(jq -r 'select(.event == "start" and .tracker_port) | .tracker_port' ezio-seed.out 2>/dev/null | head -n 1)
+		[ -n "$port" ] && break
+		if ! kill -0 "$SEED" 2>/dev/null; then cat ezio-seed.err >&2; return 1; fi
+		sleep 0.1
+	done
+	[ -n "$port" ]
+	PEER_PORT=$(jq -r 'select(.event == "start" and .tracker_port) | .port' ezio-seed.out | head -n 1)
+	TRACKER=http://127.0.0.1:$port
+	URL=$TRACKER/a.torrent
+}
+
+# recv TARGET [OPTIONS]: receive from $URL, without lingering.
+recv() {
+	ezio-recv -t "$URL" -d "$1" --listen :0 --seed-idle 0 "${@:2}"
+}
+
+# infohash FILE: as libtorrent computes it.
+infohash() {
+	/usr/bin/python3 -c 'import libtorrent, sys; print(libtorrent.torrent_info(sys.argv[1]).info_hashes().v1)' "$1"
+}
+
+# fails CODE COMMAND...: it must exit with CODE, print nothing on stdout and one line (and perhaps
+# a hint) on stderr, which stays in $err.
+fails() {
+	local want=$1
+	shift
+	local code=0
+	"$@" >fails.out 2>fails.err || code=$?
+	err=$(cat fails.err)
+	echo "exit $code: $err"
+	[ "$code" = "$want" ]
+	[ ! -s fails.out ]
+	[ "$(grep -cv '^hint: ' fails.err)" = 1 ]
+	grep -q "^ezio-[a-z]*: " fails.err
+	! grep -qi 'panic\|goroutine' fails.err
+}
