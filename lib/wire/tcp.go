@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TCPOptions tunes a connection. The zero value is what the swarm uses.
+type TCPOptions struct {
+	// NotSent is how many bytes the kernel may hold that it has not sent yet; 0 means 128 KiB,
+	// negative leaves the system's, which is megabytes. A message waits for all of them.
+	NotSent int
+	// Dead is how long bytes, or a probe of an idle connection, may stay unacknowledged before
+	// the connection counts as broken; 0 means 20 s. Without it the kernel tries for 15 minutes.
+	Dead time.Duration
+}
+
+// SetLowDelay makes messages leave at once and a peer that vanished be noticed. A connection that
+// is not TCP is left as it is.
+func SetLowDelay(c net.Conn, o TCPOptions) error {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	if o.NotSent == 0 {
+		o.NotSent = 128 << 10
+	}
+	if o.Dead <= 0 {
+		o.Dead = 20 * time.Second
+	}
+	probe := max(o.Dead/4, time.Second)
+	err := errors.Join(
+		tcp.SetNoDelay(true),
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probe, Interval: probe, Count: 3}),
+		setInt(tcp, unix.TCP_USER_TIMEOUT, int(o.Dead.Milliseconds())),
+	)
+	if o.NotSent > 0 {
+		err = errors.Join(err, setInt(tcp, unix.TCP_NOTSENT_LOWAT, o.NotSent))
+	}
+	if err != nil {
+		return fmt.Errorf("set up connection: %w", err)
+	}
+	return nil
+}
+
+func setInt(c *net.TCPConn, option, value int) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, option, value))
+	})
+	return errors.Join(cerr, err)
+}
+
+// ErrNotTCP is what Delivered says of a connection that is not TCP.
+var ErrNotTCP = errors.New("not a TCP connection")
+
+// Delivered is how many bytes the peer's kernel has acknowledged since the connection was made
+// (tcpi_bytes_acked, RFC 4898's tcpEStatsAppHCThruOctetsAcked). The side that dialled counts one
+// more, its SYN.
+func Delivered(c net.Conn) (uint64, error) {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return 0, ErrNotTCP
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("ask for bytes delivered: %w", err)
+	}
+	var info *unix.TCPInfo
+	cerr := raw.Control(func(fd uintptr) {
+		info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	if err := errors.Join(cerr, os.NewSyscallError("getsockopt", err)); err != nil {
+		return 0, fmt.Errorf("ask for bytes delivered: %w", err)
+	}
+	return info.Bytes_acked, nil
+}
