@@ -42,7 +42,8 @@ type Writer struct {
 }
 
 // Create begins the directory dir for the extents of m, one file for each. dir must not exist, or
-// be an empty directory: anything else is refused with a *disk.RefusedError.
+// be an empty directory: anything else is refused with a *disk.RefusedError. As with partclone only
+// its owner may look into it: it holds a whole disk's secrets.
 func Create(dir string, m *extent.Map) (*Writer, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -56,9 +57,6 @@ func Create(dir string, m *extent.Map) (*Writer, error) {
 		return nil, err
 	}
 	w := &Writer{dir: dir, partial: partial}
-	if err := os.Chmod(partial, 0o755); err != nil {
-		return nil, errors.Join(err, w.Close())
-	}
 	w.next, w.stop = iter.Pull(m.All())
 	return w, nil
 }
@@ -116,7 +114,7 @@ func (w *Writer) nextFile() error {
 	if !ok {
 		return fmt.Errorf("write %s: more bytes than its extents hold", w.dir)
 	}
-	f, err := os.OpenFile(filepath.Join(w.partial, extent.Name(e.Offset)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(filepath.Join(w.partial, extent.Name(e.Offset)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -146,7 +144,7 @@ func (w *Writer) Commit(info *btinfo.Info) error {
 	if err := info.Write(&text); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(w.partial, infoName), text.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.partial, infoName), text.Bytes(), 0o600); err != nil {
 		return err
 	}
 	if err := syncAll(w.partial); err != nil {
@@ -163,9 +161,7 @@ func (w *Writer) Commit(info *btinfo.Info) error {
 // Close removes what was not committed.
 func (w *Writer) Close() error {
 	err := w.closeFile()
-	if w.stop != nil {
-		w.stop()
-	}
+	w.stop()
 	if w.partial != "" {
 		err = errors.Join(err, os.RemoveAll(w.partial))
 		w.partial = ""

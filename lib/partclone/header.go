@@ -58,7 +58,7 @@ func readHeader(r io.Reader) (Header, error) {
 	n, err := io.ReadFull(r, b[:headerSizeV2])
 	switch {
 	case err == io.EOF:
-		return Header{}, fmt.Errorf("empty input: %w", io.ErrUnexpectedEOF)
+		return Header{}, ErrEmpty
 	case err != nil && err != io.ErrUnexpectedEOF:
 		return Header{}, fmt.Errorf("read header: %w", err)
 	case !bytes.HasPrefix(b[:n], []byte(magic)):

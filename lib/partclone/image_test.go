@@ -349,7 +349,7 @@ func TestBadHeaders(t *testing.T) {
 		want  string
 		image []byte
 	}{
-		{"empty input", nil},
+		{"the input is empty", nil},
 		{"header truncated after 50 bytes", good[:50]},
 		{"header truncated after 4000 bytes", v1(func([]byte) {})[:4000]},
 		{"not a partclone image", []byte("hello")},

@@ -25,6 +25,10 @@ const maxRuns = 1 << 22
 // ErrChecksum is wrapped by a BlockError when the data of an image do not match their checksum.
 var ErrChecksum = errors.New("checksum mismatch")
 
+// ErrEmpty is wrapped by the error for an input without a single byte, as of a pipe whose other end
+// failed.
+var ErrEmpty = errors.New("the input is empty")
+
 // A BlockError says which blocks of an image could not be delivered.
 type BlockError struct {
 	First, Last int64 // block numbers on the disk; a checksum covers several

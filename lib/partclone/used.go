@@ -42,14 +42,14 @@ func UsedBlocks(ctx context.Context, p Program, source string) (*Used, error) {
 	return u, nil
 }
 
-// runDomain runs one program. The map comes on its stdout; no log file is wanted; -q and the
-// progress interval of 1 s keep it from sleeping longer than it works.
+// runDomain runs one program. The map comes on its stdout; no log file is wanted; with no pause
+// between two reports of progress it does not sleep longer than it works.
 func runDomain(ctx context.Context, path, source string) (*Used, error) {
 	source, err := filepath.Abs(source) // partclone takes - for stdin
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, path, "-D", "-q", "-f", "1", "-L", "/dev/null", "-o", "-", "-s", source)
+	cmd := exec.CommandContext(ctx, path, "-D", "-q", "-f", "0", "-L", "/dev/null", "-o", "-", "-s", source)
 	cmd.Env = plainEnv()
 	cmd.WaitDelay = 5 * time.Second
 	var stderr said

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ezio/lib/partclone/fstest"
+)
+
+func pending(t *testing.T, image, filesystem string) bool {
+	t.Helper()
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := Pending(f, filesystem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func mkfs(t *testing.T, args ...string) string {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "fs.img")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, fstest.Size)); err != nil {
+		t.Fatal(err)
+	}
+	fstest.Run(t, args[0], append(args[1:], image)...)
+	return image
+}
+
+// A filesystem is made, used, copied while it is in use, and unmounted. Only the copy has a
+// journal to be replayed, and it has none any more once it was mounted.
+func TestLifeOfAFilesystem(t *testing.T) {
+	for _, tt := range []struct {
+		name, filesystem, driver string
+		mkfs                     []string
+		options                  []string
+	}{
+		{"ext4", "EXTFS", "ext4", []string{"mkfs.ext4", "-q", "-F"}, nil},
+		{"ext3", "EXTFS", "ext3", []string{"mkfs.ext3", "-q", "-F"}, nil},
+		{"btrfs", "BTRFS", "btrfs", []string{"mkfs.btrfs", "-q", "-f"}, nil},
+		{"xfs", "XFS", "xfs", []string{"mkfs.xfs", "-q", "-f"}, []string{"nouuid"}},
+		{"xfs log stripes", "XFS", "xfs", []string{"mkfs.xfs", "-q", "-f", "-l", "su=256k"}, []string{"nouuid"}},
+		{"xfs 4k sectors", "XFS", "xfs", []string{"mkfs.xfs", "-q", "-f", "-s", "size=4096"}, []string{"nouuid"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			image := mkfs(t, tt.mkfs...)
+			if pending(t, image, tt.filesystem) {
+				t.Error("pending after mkfs")
+			}
+			dev := fstest.Loop(t, image)
+			m := fstest.Mount(t, tt.driver, dev, tt.options...)
+			fstest.Run(t, "dd", "if=/dev/urandom", "of="+m.Dir+"/x", "bs=1M", "count=3", "conv=fsync")
+			fstest.Run(t, "dd", "if=/dev/urandom", "of="+m.Dir+"/x", "bs=1M", "count=3", "conv=fsync")
+			dirty := filepath.Join(t.TempDir(), "dirty.img")
+			fstest.Run(t, "cp", "--sparse=always", dev, dirty)
+			m.Now()
+			if pending(t, image, tt.filesystem) {
+				t.Error("pending after unmount")
+			}
+			if !pending(t, dirty, tt.filesystem) {
+				t.Error("not pending while in use")
+			}
+			fstest.Mount(t, tt.driver, fstest.Loop(t, dirty), tt.options...).Now()
+			if pending(t, dirty, tt.filesystem) {
+				t.Error("pending after it was mounted and unmounted")
+			}
+		})
+	}
+}
+
+// The log goes round and round: the unmount record is found wherever it is.
+func TestXFSLogWraps(t *testing.T) {
+	for _, name := range []string{"TEST_DIR", "TEST_DEV", "QA_CHECK_FS"} {
+		t.Setenv(name, "1") // lets mkfs.xfs make a log of less than 64 MiB
+	}
+	image := mkfs(t, "mkfs.xfs", "-q", "-f", "-l", "size=2560b")
+	dev := fstest.Loop(t, image)
+	for round := range 12 {
+		m := fstest.Mount(t, "xfs", dev)
+		// The number varies so that the unmount record lies somewhere else each time.
+		fstest.Run(t, "bash", "-c", `cd "$0" && mkdir d && for ((i = 0; i < $1; i++)); do >d/$i; done && sync && rm -r d`, m.Dir, fmt.Sprint(5000+round*321))
+		m.Now()
+		if pending(t, image, "XFS") {
+			t.Errorf("pending after unmount %d", round+1)
+		}
+	}
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	l, err := xfsLogOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.cycle(0); err != nil || c < 3 {
+		t.Errorf("the log is in its cycle %d only, %v", c, err)
+	}
+}
+
+// f2fs and HFS+ cannot be mounted everywhere, so their flags are set by hand.
+func TestFlags(t *testing.T) {
+	image := mkfs(t, "mkfs.f2fs", "-q", "-f")
+	if pending(t, image, "F2FS") {
+		t.Error("pending after mkfs.f2fs")
+	}
+	b, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	first := int(le.Uint32(b[1024+76:])) << 12
+	second := first + 512<<12
+	newer, older := first, second
+	if le.Uint64(b[second:]) > le.Uint64(b[first:]) {
+		newer, older = second, first
+	}
+	b[older+132] &^= 1
+	if p, err := Pending(bytes.NewReader(b), "F2FS"); p || err != nil {
+		t.Errorf("the older checkpoint counts: %v, %v", p, err)
+	}
+	b[newer+132] &^= 1
+	if p, err := Pending(bytes.NewReader(b), "F2FS"); !p || err != nil {
+		t.Errorf("not unmounted: %v, %v", p, err)
+	}
+
+	h := make([]byte, 4096)
+	copy(h[1024:], "H+\x00\x04\x80\x00\x21\x00")
+	if p, err := Pending(bytes.NewReader(h), "HFS Plus"); p || err != nil {
+		t.Errorf("unmounted HFS+: %v, %v", p, err)
+	}
+	h[1024+6] = 0x20
+	if p, err := Pending(bytes.NewReader(h), "HFS Plus"); !p || err != nil {
+		t.Errorf("mounted HFS+: %v, %v", p, err)
+	}
+}
+
+// What is not understood is pending, and what cannot be read an error.
+func TestStrange(t *testing.T) {
+	zeros := make([]byte, 1<<20)
+	for filesystem := range checks {
+		if p, err := Pending(bytes.NewReader(zeros), filesystem); !p || err != nil {
+			t.Errorf("zeros as %s: %v, %v", filesystem, p, err)
+		}
+		if _, err := Pending(bytes.NewReader(zeros[:100]), filesystem); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("100 bytes as %s: %v", filesystem, err)
+		}
+	}
+	if p, err := Pending(bytes.NewReader(zeros), "FAT32"); p || err != nil {
+		t.Errorf("FAT32: %v, %v", p, err)
+	}
+}
+
+// Superblocks are outside input: whatever they say, no read is out of bounds and none repeats for
+// ever.
+func FuzzPending(f *testing.F) {
+	sb := make([]byte, 128)
+	copy(sb, "XFSB\x00\x00\x10\x00")
+	binary.BigEndian.PutUint64(sb[48:], 1)
+	binary.BigEndian.PutUint32(sb[84:], 100)
+	binary.BigEndian.PutUint32(sb[96:], 2)
+	sb[124] = 7
+	f.Add(sb, uint32(xfsRecordMagic))
+	f.Add([]byte("\x10\x20\xf5\xf2"), uint32(1))
+	f.Fuzz(func(t *testing.T, sb []byte, word uint32) {
+		disk := make([]byte, 72<<10)
+		for i := 0; i < len(disk); i += 512 {
+			binary.BigEndian.PutUint32(disk[i:], word)
+		}
+		for _, at := range []int{0, 1024, 64 << 10} {
+			copy(disk[at:], sb)
+		}
+		for filesystem := range checks {
+			_, _ = Pending(bytes.NewReader(disk), filesystem)
+		}
+	})
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"ezio/lib/capture/journal"
+	"ezio/lib/disk"
+	"ezio/lib/extent"
+	"ezio/lib/partclone"
+)
+
+// raw is partclone's name for what has no filesystem (partclone.dd).
+const raw = "raw"
+
+// A MapError says that the used blocks of a source could not be told although the caller had said
+// which filesystem it holds. Options.Raw captures it all the same.
+type MapError struct {
+	Path       string
+	Filesystem string
+	Err        error
+}
+
+func (e *MapError) Error() string {
+	return fmt.Sprintf("used blocks of %s as %s: %v", e.Path, e.Filesystem, e.Err)
+}
+
+func (e *MapError) Unwrap() error { return e.Err }
+
+// ErrUnknownFilesystem is wrapped by a MapError for a filesystem that partclone has no program for.
+var ErrUnknownFilesystem = errors.New("partclone has no program for it")
+
+// errJournal is said of a filesystem whose bitmaps cannot be believed.
+var errJournal = errors.New("it was not unmounted, and its journal holds changes that its block maps lack (mounting it once replays them)")
+
+// planSource finds the used blocks of a source. When it is left to find out what the source holds
+// and cannot, or the program for it fails, the plan is every block, and the log says why.
+func planSource(ctx context.Context, src *disk.Source, opt Options) (*plan, error) {
+	if opt.Raw {
+		return everyBlock(src), nil
+	}
+	if opt.Filesystem != "" {
+		p, err := usedBlocks(ctx, src, opt.Filesystem)
+		if err != nil && ctx.Err() == nil {
+			err = &MapError{Path: src.Path(), Filesystem: opt.Filesystem, Err: err}
+		}
+		return p, err
+	}
+	p, err := detect(ctx, src)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		opt.log("%s: %v: capturing every block", src.Path(), err)
+		return everyBlock(src), nil
+	}
+	return p, nil
+}
+
+// detect finds out what a source holds, and its used blocks. Any error means that they are unknown.
+func detect(ctx context.Context, src *disk.Source) (*plan, error) {
+	probe, err := partclone.Detect(ctx, src.Path())
+	switch {
+	case err != nil:
+		return nil, err
+	case probe.Type == "" && probe.PartitionTable != "":
+		return nil, fmt.Errorf("a disk with a partition table (%s)", probe.PartitionTable)
+	case probe.Type == "":
+		return nil, errors.New("no filesystem recognised")
+	}
+	p, err := usedBlocks(ctx, src, probe.Type)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", probe.Type, err)
+	}
+	return p, nil
+}
+
+// usedBlocks asks partclone's program for a filesystem.
+func usedBlocks(ctx context.Context, src *disk.Source, fsType string) (*plan, error) {
+	program, ok := partclone.ProgramFor(fsType)
+	if !ok {
+		return nil, ErrUnknownFilesystem
+	}
+	switch pending, err := journal.Pending(src, program.Filesystem); {
+	case err != nil:
+		return nil, err
+	case pending:
+		return nil, errJournal
+	}
+	used, err := partclone.UsedBlocks(ctx, program, src.Path())
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, fmt.Errorf("%s is not installed", program.Commands[0])
+	case err != nil:
+		return nil, err
+	case used.Size > src.Size(): // cut off, or of a set of devices: not a source to be clever with
+		return nil, fmt.Errorf("the filesystem has %d bytes, its device only %d", used.Size, src.Size())
+	}
+	p := &plan{
+		extents: used.Extents, blockSize: used.BlockSize, deviceSize: src.Size(), filesystem: used.Filesystem,
+	}
+	if p.blockSize > 0 {
+		p.blocks = used.Size / p.blockSize
+	}
+	return p, nil
+}
+
+// everyBlock is the plan for a source about whose content nothing is known.
+func everyBlock(src *disk.Source) *plan {
+	p := &plan{deviceSize: src.Size(), filesystem: raw}
+	if src.Size() > 0 {
+		p.extents = []extent.Extent{{Length: src.Size()}}
+	}
+	sector := int64(512)
+	if src.IsDevice() {
+		sector = int64(src.SectorSize())
+	}
+	if src.Size()%sector == 0 {
+		p.blockSize, p.blocks = sector, src.Size()/sector
+	}
+	return p
+}
