@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"ezio/lib/extent"
@@ -105,7 +106,7 @@ func (s *Store) PresentBytes() int64 {
 }
 
 // ReadPiece fills p from piece i, beginning off bytes into it. A piece that is not present is
-// ErrAbsent. A disk that cannot be read withdraws the piece: nobody is offered it again.
+// ErrAbsent.
 func (s *Store) ReadPiece(p []byte, i int, off int64) error {
 	if !s.Has(i) {
 		return fmt.Errorf("piece %d: %w", i, ErrAbsent)
@@ -114,11 +115,22 @@ func (s *Store) ReadPiece(p []byte, i int, off int64) error {
 	if off < 0 || off > n-int64(len(p)) {
 		return fmt.Errorf("piece %d: %d bytes at %d are beyond its %d bytes", i, len(p), off, n)
 	}
-	if _, err := s.image.ReadAt(p, start+off); err != nil {
-		s.mu.Lock()
-		s.have.Clear(i)
-		s.mu.Unlock()
-		return err
+	_, err := s.image.ReadAt(p, start+off)
+	return err
+}
+
+// Withdraw takes a piece out of the set of present ones, because it cannot be read.
+func (s *Store) Withdraw(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.have.Clear(i)
+}
+
+// File is the open disk if its bytes lie at their disk offsets in one file, so that the kernel can
+// send from it; else nil.
+func (s *Store) File() *os.File {
+	if d, ok := s.image.Disk.(interface{ File() *os.File }); ok {
+		return d.File()
 	}
 	return nil
 }

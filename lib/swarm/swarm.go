@@ -4,38 +4,50 @@
 // those it lacks.
 //
 // The seam is narrow: a torrent, a store, peers' addresses in; pieces put into the store and
-// counters out. Who finds the peers (trackers, the command line) is none of its business. Behind
-// the seam, in this first step, is github.com/anacrolix/torrent's Client; the store keeps its own
-// promises whatever the engine does: nothing unverified is written, nothing is announced before
-// it is written.
+// counters out. Who finds the peers (trackers, the command line) is none of its business.
+//
+// Inside, one goroutine owns the state (loop.go): it hears of everything as events and asks
+// lib/picker what to do. Bulk data never passes through it. Each connection has a goroutine that
+// reads blocks straight into piece buffers (memory.go) and one that sends blocks straight from the
+// disk (conn.go); a bounded pool verifies and writes whole pieces (writers.go).
+//
+// Invariants: a piece is announced only after the store has verified and written it; what peers can
+// make us hold is bounded by the budget of piece buffers and by per-connection limits; when Close
+// returns, no goroutine of the swarm is left.
 package swarm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"strconv"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
-	"github.com/anacrolix/torrent"
 	"golang.org/x/time/rate"
 
 	"ezio/lib/metainfo"
+	"ezio/lib/piece"
 )
 
 // A Store is where the pieces are: *store.Store.
 type Store interface {
-	Has(piece int) bool
+	Have() *piece.Bitfield // a copy
 	Complete() bool
 	// ReadPiece fills p from off bytes into a piece that is present.
 	ReadPiece(p []byte, piece int, off int64) error
 	// Put verifies and writes a piece. store.ErrHash is the peers' fault, any other error ours.
 	Put(piece int, data []byte) error
+	// Withdraw says that a present piece cannot be read.
+	Withdraw(piece int)
+	// File is the open disk when its bytes lie at disk offsets in one file, else nil.
+	File() *os.File
 	// Failed is closed when the disk has failed; Err says how.
 	Failed() <-chan struct{}
 	Err() error
@@ -46,15 +58,18 @@ type Config struct {
 	Listen      string // host:port for peers; ":0" is any free port
 	UploadLimit int64  // bytes a second, 0 for none
 	SlowStart   bool   // begin with 10 MB/s and add as much every 10 s up to 100, then no limit
-	MaxPeers    int    // connections; 0 means 100
+	MaxPeers    int    // connections; 0 means 128
 	Log         *slog.Logger
+	// Banned hears of each peer (host:port) that is refused from now on, and why.
+	Banned func(peer, reason string)
+	// ReadFailed hears of each piece that the disk could not give.
+	ReadFailed func(piece int, err error)
 }
 
 // Stats are counters since the start, and the peers of this moment.
 type Stats struct {
-	Down, Up      int64 // bytes of pieces' data
-	Peers         int   // connections
-	CompletePeers int   // connected peers that have every piece
+	Down, Up int64 // bytes of pieces' data
+	Peers    int   // connections
 }
 
 // A Swarm is one torrent among its peers.
@@ -62,121 +77,140 @@ type Swarm struct {
 	torrent *metainfo.Torrent
 	store   Store
 	cfg     Config
-	client  *torrent.Client
-	t       *torrent.Torrent
+	id      [20]byte
 	limiter *rate.Limiter
-	stop    context.CancelFunc
-	wg      sync.WaitGroup
+	mem     *memory
+	work    *writers
+
+	ctx       context.Context
+	stop      context.CancelFunc
+	wg        sync.WaitGroup
+	listeners []net.Listener
+	port      int
+	events    chan func()
+	complete  chan struct{} // closed when every piece is here
+	sockets   sockets
+
+	loop *loop // only the loop's goroutine looks into it
+
+	down, up atomic.Int64
+	peers    atomic.Int64
 }
+
+// defaultPeers bounds the connections. Receivers of a larger deployment each know a part of it.
+const defaultPeers = 128
 
 // New prepares a swarm; Start begins to listen.
 func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	if cfg.MaxPeers == 0 {
-		cfg.MaxPeers = 100
+		cfg.MaxPeers = defaultPeers
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Swarm{torrent: t, store: st, cfg: cfg}
+	s := &Swarm{
+		torrent:  t,
+		store:    st,
+		cfg:      cfg,
+		events:   make(chan func(), 1024),
+		complete: make(chan struct{}),
+	}
+	copy(s.id[:], "-EZ0001-")
+	rand.Read(s.id[8:])
+	s.limiter = rate.NewLimiter(s.finalRate(), burst)
+	s.mem = newMemory(t.Layout, budget(t.Layout.Length))
+	s.work = newWriters(s)
+	s.loop = newLoop(s)
+	s.sockets.init()
+	return s
 }
 
 // Start listens for peers and begins to serve and fetch.
 func (s *Swarm) Start() error {
-	cc, err := s.clientConfig()
-	if err != nil {
-		return err
-	}
-	// Also as the default storage, or the engine opens a database in the working directory.
-	pieces := newBuffers(s.torrent, s.store, s.cfg.Log)
-	cc.DefaultStorage = pieces
-	s.client, err = torrent.NewClient(cc)
-	if err != nil {
+	if err := s.listen(); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("listen on %s: %w", s.cfg.Listen, syscall.EADDRINUSE)
+			err = syscall.EADDRINUSE
 		}
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
-	s.t, _ = s.client.AddTorrentOpt(torrent.AddTorrentOpts{
-		InfoHash:  [20]byte(s.torrent.InfoHash),
-		InfoBytes: s.torrent.InfoBytes(),
-		Storage:   pieces,
-		// The store knows what it has.
-		DisableInitialPieceCheck: true,
-	})
-	s.t.SetOnWriteChunkError(func(err error) { s.cfg.Log.Error("write block", "err", err) })
-	s.t.DownloadAll()
-	ctx, stop := context.WithCancel(context.Background())
-	s.stop = stop
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	if s.store.Complete() {
+		close(s.complete)
+	}
+	s.wg.Go(s.loop.run)
+	s.work.start()
+	for _, l := range s.listeners {
+		s.wg.Go(func() { s.accept(l) })
+	}
 	if s.cfg.SlowStart {
-		s.wg.Go(func() { s.ramp(ctx) })
+		s.wg.Go(s.ramp)
 	}
 	return nil
 }
 
 // Port is the TCP port that peers can reach.
-func (s *Swarm) Port() int { return s.client.LocalPort() }
+func (s *Swarm) Port() int { return s.port }
 
 // PeerID is how this swarm introduces itself to trackers and peers.
-func (s *Swarm) PeerID() [20]byte { return s.client.PeerID() }
+func (s *Swarm) PeerID() [20]byte { return s.id }
 
 // AddPeers tells of peers to connect to. Those already known are ignored.
 func (s *Swarm) AddPeers(addrs []netip.AddrPort) {
-	infos := make([]torrent.PeerInfo, 0, len(addrs))
-	for _, a := range addrs {
-		infos = append(infos, torrent.PeerInfo{Addr: net.TCPAddrFromAddrPort(a), Source: torrent.PeerSourceTracker})
-	}
-	s.t.AddPeers(infos)
+	list := append([]netip.AddrPort(nil), addrs...)
+	s.post(func() { s.loop.learn(list) })
 }
 
 // Wait returns when the store has every piece, the store has failed, or ctx is done. Cancelled is
 // not finished: only nil means complete.
 func (s *Swarm) Wait(ctx context.Context) error {
-	for tick := time.NewTicker(50 * time.Millisecond); ; {
-		if s.store.Complete() {
-			tick.Stop()
-			return s.store.Err()
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-s.store.Failed():
-			return s.store.Err()
-		case <-tick.C:
-		}
+	select {
+	case <-s.complete:
+		return s.store.Err()
+	case <-s.store.Failed():
+		return s.store.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 // Stats reads the counters.
 func (s *Swarm) Stats() Stats {
-	ts := s.t.Stats()
-	st := Stats{
-		Down:  ts.BytesReadUsefulData.Int64(),
-		Up:    ts.BytesWrittenData.Int64(),
-		Peers: ts.ActivePeers,
-	}
-	st.CompletePeers = ts.ConnectedSeeders
-	return st
+	return Stats{Down: s.down.Load(), Up: s.up.Load(), Peers: int(s.peers.Load())}
 }
 
 // CompletePeers lists the connected peers that have every piece, by peer id.
 func (s *Swarm) CompletePeers() [][20]byte {
-	var ids [][20]byte
-	for _, c := range s.t.PeerConns() {
-		if c.PeerPieces().GetCardinality() == uint64(len(s.torrent.Pieces)) {
-			ids = append(ids, c.PeerID)
-		}
+	answer := make(chan [][20]byte, 1)
+	s.post(func() { answer <- s.loop.completePeers() })
+	select {
+	case ids := <-answer:
+		return ids
+	case <-s.ctx.Done():
+		return nil
 	}
-	return ids
 }
 
 // Close leaves the swarm and returns when nothing of it is running.
 func (s *Swarm) Close() error {
-	if s.client == nil {
+	if s.stop == nil {
 		return nil
 	}
 	s.stop()
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.sockets.closeAll()
 	s.wg.Wait()
-	return errors.Join(s.client.Close()...)
+	return nil
+}
+
+// post hands an event to the loop. It waits while the loop is behind, which is the back pressure on
+// whoever makes events, and gives up when the swarm closes.
+func (s *Swarm) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.ctx.Done():
+	}
 }
 
 // Slow start, as EZIO's --slow-start has it: a school's switch is not hit by everything at once.
@@ -184,16 +218,17 @@ const (
 	slowStep   = 10_000_000 // bytes a second
 	slowPeriod = 10 * time.Second
 	slowSteps  = 10
+	burst      = 2 * maxBlock
 )
 
-func (s *Swarm) ramp(ctx context.Context) {
+func (s *Swarm) ramp() {
 	final := s.finalRate()
 	for step := 1; step <= slowSteps; step++ {
 		if limit := rate.Limit(step * slowStep); limit < final {
 			s.limiter.SetLimit(limit)
 		}
 		select {
-		case <-ctx.Done():
+		case <-s.ctx.Done():
 			return
 		case <-time.After(slowPeriod):
 		}
@@ -206,16 +241,4 @@ func (s *Swarm) finalRate() rate.Limit {
 		return rate.Limit(s.cfg.UploadLimit)
 	}
 	return rate.Inf
-}
-
-func splitListen(addr string) (host string, port int, err error) {
-	host, p, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, err
-	}
-	port, err = strconv.Atoi(p)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("%q is not a port", p)
-	}
-	return host, port, nil
 }

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package picker
+
+import (
+	"math/bits"
+	"slices"
+	"time"
+
+	"ezio/lib/wire"
+)
+
+// source is one peer as somebody to fetch from.
+type source struct {
+	choked   bool // it does not serve us
+	idle     bool // it has nothing for us until something changes
+	inflight []wire.Block
+	bytes    int64 // of inflight
+	rate     float64
+	fresh    int64 // bytes since the last tick
+}
+
+// How many bytes are asked of a peer ahead of what has come: enough for its link, measured, within
+// these bounds. Four blocks at least, so that neither side waits for the other.
+const (
+	aheadTime = 250 * time.Millisecond
+	aheadMin  = 4
+	aheadMax  = 16 << 20
+)
+
+func (q *peer) ahead() int64 {
+	least := int64(aheadMin * q.tr.Block)
+	if q.tr.Block <= chunk {
+		least = 32 * chunk
+	}
+	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
+}
+
+func (s *source) tick(since time.Duration) {
+	const weight = 0.1 // of the newest 50 ms: an average over about half a second
+	w := min(1, weight*float64(since)/float64(tickEvery))
+	s.rate += w * (float64(s.fresh)/since.Seconds() - s.rate)
+	s.fresh = 0
+}
+
+// Choked says whether a peer serves us. A choke drops what it was asked for, except with the fast
+// extension (BEP 6), where each request is rejected by itself.
+func (p *Picker) Choked(id ID, choked, fast bool) {
+	q := p.peers[id]
+	if q == nil {
+		return
+	}
+	q.src.choked, q.src.idle = choked, false
+	if choked && !fast {
+		p.dropInflight(q)
+		p.wakeAll()
+	}
+}
+
+func (p *Picker) dropInflight(q *peer) {
+	for _, b := range q.src.inflight {
+		if o := p.open[int(b.Piece)]; o != nil {
+			o.unask(b)
+			p.closeIfUntouched(o)
+		}
+	}
+	q.src.inflight, q.src.bytes = nil, 0
+	for _, o := range p.open {
+		if o.owner == q {
+			o.owner = nil
+		}
+	}
+}
+
+// closeIfUntouched frees the place of a piece that nobody is asked for and nothing has come of.
+func (p *Picker) closeIfUntouched(o *open) {
+	if o.missing == len(o.chunks) {
+		delete(p.open, o.index)
+	}
+}
+
+// Received says that a block came from a peer. whole means that its piece is complete in memory and
+// wants to be verified. Others who were asked for the same are told not to send it.
+func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
+	p.now = now
+	if q := p.peers[id]; q != nil {
+		q.src.settle(b)
+		q.src.fresh += int64(b.Length)
+		q.src.idle = false
+	}
+	o := p.open[int(b.Piece)]
+	if o == nil {
+		return false
+	}
+	first := o.received == 0
+	if !o.receive(b) {
+		return false
+	}
+	o.progress = now
+	if q := p.peers[id]; first && q != nil && !p.ending() {
+		p.settleOn(o, q)
+	}
+	for _, r := range p.order {
+		if r.id != id {
+			p.cancelCovered(r, o, b)
+		}
+	}
+	return o.whole()
+}
+
+// cancelCovered takes back what r is asked of a block that has come from elsewhere.
+func (p *Picker) cancelCovered(r *peer, o *open, b wire.Block) {
+	for _, x := range slices.Clone(r.src.inflight) {
+		if x.Piece != b.Piece || x.Begin >= b.Begin+b.Length || b.Begin >= x.Begin+x.Length {
+			continue
+		}
+		c, end := span(x)
+		if slices.ContainsFunc(o.chunks[c:end], func(st chunkState) bool { return st != received }) {
+			continue
+		}
+		r.src.settle(x)
+		r.src.idle = false
+		p.act(Action{Kind: Cancel, Peer: r.id, Block: x})
+	}
+}
+
+// settle removes a block from what the peer is asked for.
+func (s *source) settle(b wire.Block) bool {
+	i := slices.Index(s.inflight, b)
+	if i < 0 {
+		return false
+	}
+	s.inflight = slices.Delete(s.inflight, i, i+1)
+	s.bytes -= int64(b.Length)
+	return true
+}
+
+// Rejected says that a peer will not send a block, or that it was not kept.
+func (p *Picker) Rejected(id ID, b wire.Block) {
+	q := p.peers[id]
+	if q == nil || !q.src.settle(b) {
+		return
+	}
+	if o := p.open[int(b.Piece)]; o != nil {
+		o.unask(b)
+		if o.owner == q {
+			o.owner = nil
+		}
+		p.closeIfUntouched(o)
+	}
+	p.wakeAll()
+	q.src.idle = true // until the next tick: not at once again
+}
+
+// Expects says whether a peer was asked for a block.
+func (p *Picker) Expects(id ID, b wire.Block) bool {
+	q := p.peers[id]
+	return q != nil && slices.Contains(q.src.inflight, b)
+}
+
+// Verified says that a piece is on the disk.
+func (p *Picker) Verified(i int) {
+	delete(p.open, i)
+	p.have.Set(i)
+	p.wakeAll()
+}
+
+// Failed says that a piece was not what it should be: all of it is missing again.
+func (p *Picker) Failed(i int) {
+	if o := p.open[i]; o != nil {
+		for _, q := range p.order {
+			for _, b := range slices.Clone(q.src.inflight) {
+				if int(b.Piece) == i && q.src.settle(b) {
+					p.act(Action{Kind: Cancel, Peer: q.id, Block: b})
+				}
+			}
+		}
+		delete(p.open, i)
+	}
+	p.wakeAll()
+}
+
+// fetch asks every peer that serves us for as much as its link takes.
+func (p *Picker) fetch() {
+	if p.have.All() {
+		return
+	}
+	for _, q := range p.order {
+		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead() && len(q.src.inflight) < q.tr.Queue {
+			b, ok := p.pick(q)
+			if !ok {
+				q.src.idle = true
+				break
+			}
+			q.src.inflight = append(q.src.inflight, b)
+			q.src.bytes += int64(b.Length)
+			p.open[int(b.Piece)].ask(b)
+			p.act(Action{Kind: Request, Peer: q.id, Block: b})
+		}
+	}
+}
+
+// pick is the next block to ask of q: of a piece begun with it, of one that another left, of a new
+// piece, of a piece that another is working on, and last of what others are already asked for.
+func (p *Picker) pick(q *peer) (wire.Block, bool) {
+	var mine, join *open
+	for _, o := range p.open {
+		switch {
+		case o.missing == 0 || !q.has.Has(o.index):
+		case o.owner == q:
+			if mine == nil || o.index < mine.index {
+				mine = o
+			}
+		case join == nil || better(o, join):
+			join = o
+		}
+	}
+	if mine != nil {
+		return mine.run(missing, 0, q.tr.Block)
+	}
+	// A piece that lost its owner is nearest to being whole; it goes before any new one.
+	if join != nil && join.owner == nil {
+		join.owner = q
+		return join.run(missing, 0, q.tr.Block)
+	}
+	if len(p.open) < p.cfg.Budget {
+		if i := p.rarest(q); i >= 0 {
+			return p.openPiece(i, q).run(missing, 0, q.tr.Block)
+		}
+	}
+	if join != nil {
+		return join.run(missing, 0, q.tr.Block)
+	}
+	return p.takeOver(q)
+}
+
+// better orders open pieces for a helper: one without an owner, then the one with most to do, then
+// by index so that a run can be repeated.
+func better(a, b *open) bool {
+	if (a.owner == nil) != (b.owner == nil) {
+		return a.owner == nil
+	}
+	if a.missing != b.missing {
+		return a.missing > b.missing
+	}
+	return a.index < b.index
+}
+
+// enough candidates make a random sample as good as the whole for finding a rare piece.
+const enough = 1024
+
+// rarest is the piece that fewest peers have among those q has and we neither have nor have open;
+// -1 if there is none. Among equals, and among very many, chance decides: never the same order
+// everywhere.
+func (p *Picker) rarest(q *peer) int {
+	theirs, ours := q.has.Bytes(), p.have.Bytes()
+	start := p.cfg.Rand.IntN(len(theirs))
+	best, ties, seen := -1, 0, 0
+	for k := range theirs {
+		at := (start + k) % len(theirs)
+		for w := theirs[at] &^ ours[at]; w != 0; {
+			lead := bits.LeadingZeros8(w)
+			w &^= 0x80 >> lead
+			i := at*8 + lead
+			if p.open[i] != nil {
+				continue
+			}
+			seen++
+			switch {
+			case best < 0 || p.avail[i] < p.avail[best]:
+				best, ties = i, 1
+			case p.avail[i] == p.avail[best]:
+				if ties++; p.cfg.Rand.IntN(ties) == 0 {
+					best = i
+				}
+			}
+		}
+		if seen >= enough {
+			break
+		}
+	}
+	return best
+}
+
+// patience is how long a piece may wait at a busy peer before an idle one takes it over.
+const patience = time.Second
+
+// takeOver finds work for a peer that is idle while others still have some: it asks it for what
+// another is asked for already. Before the end that is a piece of which nothing has come for a
+// while; the first block of it decides who goes on (see Received). When every missing piece is
+// open it is any, the one that has waited longest, from behind, since the other works from the
+// front.
+func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
+	ending := p.ending()
+	if ending && len(q.src.inflight) >= 2 {
+		return wire.Block{}, false // helping is not worth a queue
+	}
+	var oldest *open
+	for _, o := range p.open {
+		if o.owner == q || o.whole() || !q.has.Has(o.index) {
+			continue
+		}
+		if !ending && (o.received > 0 || p.now.Sub(o.progress) < patience) {
+			continue
+		}
+		if oldest != nil && (o.progress.After(oldest.progress) || o.progress.Equal(oldest.progress) && o.index > oldest.index) {
+			continue
+		}
+		if _, ok := p.doublable(o, q, ending); ok {
+			oldest = o
+		}
+	}
+	if oldest == nil {
+		return wire.Block{}, false
+	}
+	return p.doublable(oldest, q, ending)
+}
+
+// ending says whether no piece is left that nobody is asked for.
+func (p *Picker) ending() bool { return p.have.Count()+len(p.open) == len(p.avail) }
+
+// doublable is a block of o that one other peer is asked for and q is not: the first, or the last.
+func (p *Picker) doublable(o *open, q *peer, last bool) (found wire.Block, ok bool) {
+	for from := 0; ; {
+		b, more := o.run(asked, from, q.tr.Block)
+		if !more {
+			return found, ok
+		}
+		_, from = span(b)
+		if slices.ContainsFunc(q.src.inflight, func(x wire.Block) bool {
+			return x.Piece == b.Piece && x.Begin < b.Begin+b.Length && b.Begin < x.Begin+x.Length
+		}) {
+			continue
+		}
+		if found, ok = b, true; !last {
+			return found, ok
+		}
+	}
+}
+
+// settleOn leaves an open piece to the peer that was first to send of it.
+func (p *Picker) settleOn(o *open, q *peer) {
+	o.owner = q
+	for _, r := range p.order {
+		if r == q {
+			continue
+		}
+		for _, x := range slices.Clone(r.src.inflight) {
+			if int(x.Piece) == o.index && r.src.settle(x) {
+				o.unask(x)
+				r.src.idle = false
+				p.act(Action{Kind: Cancel, Peer: r.id, Block: x})
+			}
+		}
+	}
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// Package picker decides who gets which piece next. It is pure: events in, actions out, no I/O, no
+// goroutine, no clock and no randomness of its own.
+//
+// Why a swarm is slow, and what is done about it here (design.md, section 4):
+//
+//   - A seed must not send what others could send. As long as some piece has never left it, it
+//     reveals only such pieces, each to one receiver (reveal.go; BEP 16, which any client obeys).
+//   - A piece can be relayed only when it is whole. So an uplink serves one piece to one receiver
+//     after the other, and a second one at the same time only if the first does not fill the link
+//     (serve.go).
+//   - Everybody works for the same owner. So nobody is choked, rare pieces are asked for and
+//     served first, and near the end whoever is idle helps (fetch.go).
+//
+// Invariants: a block is asked of a peer only if that peer has its piece, and of two peers only
+// near the end; no more than Config.Budget pieces are open at a time; a piece that is present is
+// never asked for.
+package picker
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"ezio/lib/piece"
+	"ezio/lib/wire"
+)
+
+// An ID names a peer; the caller chooses it and does not use it again.
+type ID int
+
+// A Kind is what an Action asks the caller to do.
+type Kind uint8
+
+const (
+	Request Kind = iota // ask the peer for Block
+	Cancel              // take a request back
+	Send                // send Block to the peer
+	Reveal              // tell the peer that we have Piece
+)
+
+// An Action is one thing to do for one peer.
+type Action struct {
+	Kind  Kind
+	Peer  ID
+	Block wire.Block // Request, Cancel, Send
+	Piece int        // Reveal
+}
+
+// Traits are what a peer's handshakes say about it.
+type Traits struct {
+	Block int // bytes of the largest block it sends: 16 KiB for a foreign client
+	Queue int // how many requests it keeps; 0 means 250
+}
+
+// Config is what a picker starts from.
+type Config struct {
+	Layout piece.Layout
+	Have   *piece.Bitfield // pieces present at the start; the picker keeps its own copy
+	Budget int             // how many pieces may be open, that is in memory, at a time
+	Seed   bool            // reveal pieces one by one (super-seeding) instead of all at once
+	Rand   *rand.Rand
+}
+
+// A Picker is the state of one torrent's decisions. It belongs to one goroutine.
+type Picker struct {
+	cfg     Config
+	have    *piece.Bitfield
+	avail   []int32 // how many peers have each piece
+	peers   map[ID]*peer
+	order   []*peer // in order of joining, so that iteration is repeatable
+	open    map[int]*open
+	actions []Action
+	now     time.Time
+	ticked  time.Time
+
+	up     uplink
+	reveal revealing
+}
+
+// peer is what is known of one peer, and its part in every topic.
+type peer struct {
+	id  ID
+	has *piece.Bitfield
+	tr  Traits
+	src source // what we fetch from it
+	snk sink   // what we send to it
+	rev revealed
+}
+
+// blocks of this size are the grain of all bookkeeping; every request is a run of them.
+const chunk = 16 << 10
+
+// New makes a picker.
+func New(cfg Config) *Picker {
+	n := cfg.Layout.Count()
+	p := &Picker{
+		cfg:   cfg,
+		have:  cfg.Have.Clone(),
+		avail: make([]int32, n),
+		peers: map[ID]*peer{},
+		open:  map[int]*open{},
+	}
+	p.up.base = baseTurns(n)
+	p.reveal.init(n)
+	return p
+}
+
+// Join adds a peer that has nothing yet.
+func (p *Picker) Join(id ID, tr Traits) {
+	if tr.Block < chunk {
+		tr.Block = chunk
+	}
+	if tr.Queue == 0 {
+		tr.Queue = 250
+	}
+	q := &peer{id: id, tr: tr, has: piece.NewBitfield(len(p.avail))}
+	q.src.choked = true
+	p.peers[id] = q
+	p.order = append(p.order, q)
+}
+
+// Leave forgets a peer. What it was asked for is free for others.
+func (p *Picker) Leave(id ID) {
+	q := p.peers[id]
+	if q == nil {
+		return
+	}
+	p.dropInflight(q)
+	p.leaveUplink(q)
+	p.leaveReveal(q)
+	for i := range p.avail {
+		if q.has.Has(i) {
+			p.avail[i]--
+		}
+	}
+	delete(p.peers, id)
+	p.order = slices.DeleteFunc(p.order, func(x *peer) bool { return x == q })
+	p.wakeAll()
+}
+
+// Traits changes what is known of a peer, when its extension handshake has come.
+func (p *Picker) Traits(id ID, tr Traits) {
+	if q := p.peers[id]; q != nil {
+		if tr.Block >= chunk {
+			q.tr.Block = tr.Block
+		}
+		if tr.Queue > 0 {
+			q.tr.Queue = tr.Queue
+		}
+		q.src.idle = false
+	}
+}
+
+// PeerHas says that a peer has a piece.
+func (p *Picker) PeerHas(id ID, i int) {
+	q := p.peers[id]
+	if q == nil || i < 0 || i >= len(p.avail) || q.has.Has(i) {
+		return
+	}
+	q.has.Set(i)
+	p.avail[i]++
+	q.src.idle = false
+	p.revealHas(q, i)
+}
+
+// PeerBitfield says which pieces a peer has, instead of what was known before.
+func (p *Picker) PeerBitfield(id ID, b *piece.Bitfield) {
+	for i := range b.Len() {
+		if b.Has(i) {
+			p.PeerHas(id, i)
+		}
+	}
+}
+
+// Interesting says whether a peer has anything that is missing here.
+func (p *Picker) Interesting(id ID) bool {
+	q := p.peers[id]
+	if q == nil || p.have.All() {
+		return false
+	}
+	for i, b := range q.has.Bytes() {
+		if b&^p.have.Bytes()[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Complete says whether a peer has every piece.
+func (p *Picker) Complete(id ID) bool {
+	q := p.peers[id]
+	return q != nil && q.has.All()
+}
+
+// Availability is how many peers have piece i.
+func (p *Picker) Availability(i int) int { return int(p.avail[i]) }
+
+// tickEvery is how often the slow parts of Act run: rates, turns, places lost.
+const tickEvery = 50 * time.Millisecond
+
+// Act returns what is to be done now. It is called after events, and at least every 50 ms. The
+// slice is the caller's until the next call.
+func (p *Picker) Act(now time.Time) []Action {
+	p.now = now
+	if d := now.Sub(p.ticked); d >= tickEvery {
+		p.tick(d)
+		p.ticked = now
+	}
+	p.fetch()
+	p.revealNext()
+	p.serve()
+	out := p.actions
+	p.actions = nil
+	return out
+}
+
+func (p *Picker) tick(since time.Duration) {
+	if p.ticked.IsZero() {
+		since = tickEvery
+	}
+	for _, q := range p.order {
+		q.src.tick(since)
+		q.src.idle = false
+	}
+	p.up.tick(since, p.next() != nil)
+}
+
+func (p *Picker) act(a Action) { p.actions = append(p.actions, a) }
+
+func (p *Picker) wakeAll() {
+	for _, q := range p.order {
+		q.src.idle = false
+	}
+}

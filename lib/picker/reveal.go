@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package picker
+
+import "time"
+
+// revealing is a seed's super-seeding (BEP 16): it claims to have nothing and shows each receiver
+// a few pieces, its own, to relay. While some piece has never left the seed, only such pieces are
+// shown, so that the seed's link carries no piece twice.
+type revealing struct {
+	given []int32     // to how many peers each piece was shown and is on its way
+	since []time.Time // when it was last shown
+	next  int         // pieces before it were shown at least once
+	took  time.Duration
+}
+
+// revealed is one peer's share.
+type revealed struct {
+	pieces map[int]time.Time // shown to it, and not yet announced by it
+}
+
+const (
+	// What is shown to all receivers together beyond what is on the wire.
+	revealBytes = 16 << 20
+	maxRevealed = 64
+	revealTime  = 300 * time.Millisecond // and at least what its link takes in this time
+	// A piece shown this many times longer ago than such a piece takes is lost with its holder.
+	lostAfter = 4
+	leastLost = 2 * time.Second
+)
+
+func (r *revealing) init(n int) {
+	r.given = make([]int32, n)
+	r.since = make([]time.Time, n)
+}
+
+// depth is how many pieces q may have been shown and not yet have: enough that its requests never
+// run dry, few enough that none waits long.
+func (p *Picker) depth(q *peer) int {
+	least := max(2, int(revealBytes/(int64(max(1, len(p.order)))*p.cfg.Layout.Length)))
+	link := p.up.rate() / float64(max(1, len(p.order)))
+	return min(maxRevealed, max(least, 1+int(link*revealTime.Seconds()/float64(p.cfg.Layout.Length))))
+}
+
+// revealHas notes that a peer announced a piece.
+func (p *Picker) revealHas(q *peer, i int) {
+	at, ok := q.rev.pieces[i]
+	if !ok {
+		return
+	}
+	delete(q.rev.pieces, i)
+	p.reveal.given[i]--
+	const weight = 8
+	if d := p.now.Sub(at); d > 0 {
+		p.reveal.took += (d - p.reveal.took) / weight
+	}
+}
+
+func (p *Picker) leaveReveal(q *peer) {
+	for i := range q.rev.pieces {
+		p.reveal.given[i]--
+		p.reveal.next = min(p.reveal.next, i)
+	}
+	q.rev.pieces = nil
+}
+
+// revealNext shows every receiver that has few pieces left to ask for some more, those with the
+// fewest first.
+func (p *Picker) revealNext() {
+	if !p.cfg.Seed {
+		return
+	}
+	for again := true; again; {
+		again = false
+		for _, q := range p.order {
+			if len(q.rev.pieces) >= p.depth(q) || q.has.All() {
+				continue
+			}
+			i := p.nextToReveal(q)
+			if i < 0 {
+				continue
+			}
+			if q.rev.pieces == nil {
+				q.rev.pieces = map[int]time.Time{}
+			}
+			q.rev.pieces[i] = p.now
+			p.reveal.given[i]++
+			p.reveal.since[i] = p.now
+			p.act(Action{Kind: Reveal, Peer: q.id, Piece: i})
+			again = true
+		}
+	}
+}
+
+// nextToReveal is the piece to show q: the first that never left; else, among those that it lacks,
+// one whose holder seems lost; else the one that fewest have.
+func (p *Picker) nextToReveal(q *peer) int {
+	r := &p.reveal
+	for r.next < len(r.given) && (p.avail[r.next] > 0 || r.given[r.next] > 0 || !p.have.Has(r.next)) {
+		r.next++
+	}
+	if r.next < len(r.given) {
+		return r.next
+	}
+	lost := max(leastLost, lostAfter*r.took)
+	best := -1
+	for i := range r.given {
+		if q.has.Has(i) || !p.have.Has(i) {
+			continue
+		}
+		if _, shown := q.rev.pieces[i]; shown {
+			continue
+		}
+		if p.avail[i] == 0 && p.now.Sub(r.since[i]) < lost {
+			continue // on its way to somebody who will relay it
+		}
+		if best < 0 || p.avail[i]+r.given[i] < p.avail[best]+r.given[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// shown says whether a peer was told of a piece that is here, so that it may ask for it.
+func (p *Picker) shown(q *peer, i int) bool {
+	if !p.have.Has(i) {
+		return false
+	}
+	if !p.cfg.Seed {
+		return true
+	}
+	_, ok := q.rev.pieces[i]
+	return ok || q.has.Has(i)
+}

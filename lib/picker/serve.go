@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package picker
+
+import (
+	"slices"
+	"time"
+
+	"ezio/lib/wire"
+)
+
+// sink is one peer as somebody to send to.
+type sink struct {
+	queue  []wire.Block // what it asked for and was not handed to its connection
+	handed int64        // bytes handed to its connection and not yet sent
+	turn   bool         // it is being served
+	inTurn int64        // bytes of this turn
+	sent   int64        // bytes altogether
+}
+
+// An uplink serves few peers at a time, one piece after the other: a piece that is sent in one go
+// can be relayed soonest. A turn is one piece's worth of bytes. How many turns run at a time is
+// found out: the base number always, and more while the link carries less than it has been seen
+// to carry, so that a slow receiver costs only its own share.
+type uplink struct {
+	base   int
+	turns  int
+	window [windowTicks]int64 // bytes sent in each of the last ticks
+	at     int
+	fresh  int64
+	best   float64 // bytes a second, the most the link was seen to carry, slowly forgotten
+	since  time.Duration
+	extra  int // turns allowed beyond the base
+	probe  time.Duration
+}
+
+const (
+	windowTicks = 8 // of 50 ms
+	maxTurns    = 16
+	forget      = 0.999 // of best, a tick
+	enoughOf    = 0.9   // of best; below it another turn is begun
+	probeEvery  = 2 * time.Second
+
+	handAhead = 512 << 10 // bytes given to a connection ahead of the wire
+	maxQueue  = 2048      // requests kept for one peer
+)
+
+// baseTurns weighs the two ways to lose time: several turns at once delay every piece, a single one
+// leaves gaps between pieces. The fewer the pieces, the dearer the delay.
+func baseTurns(pieces int) int {
+	if pieces < 64 {
+		return 1
+	}
+	return 2
+}
+
+func (u *uplink) rate() float64 {
+	var sum int64
+	for _, n := range u.window {
+		sum += n
+	}
+	return float64(sum) / (windowTicks * tickEvery.Seconds())
+}
+
+// tick decides how many turns there may be.
+func (u *uplink) tick(since time.Duration, waiting bool) {
+	u.window[u.at] = int64(float64(u.fresh) * float64(tickEvery) / float64(since))
+	u.at = (u.at + 1) % windowTicks
+	u.fresh = 0
+	rate := u.rate()
+	u.best = max(rate, u.best*forget)
+	if u.since += since; u.since < windowTicks/2*tickEvery {
+		return // let the last change show first
+	}
+	u.probe += u.since
+	switch {
+	case waiting && u.turns >= u.base+u.extra && (rate < enoughOf*u.best || u.probe > probeEvery):
+		u.extra, u.probe = min(u.extra+1, maxTurns-u.base), 0
+	case u.extra > 0:
+		u.extra--
+	}
+	u.since = 0
+}
+
+// Requested queues a block that a peer asks for. It is false when the peer cannot have it: the
+// piece is not here, was not revealed, or too much is queued.
+func (p *Picker) Requested(id ID, b wire.Block) bool {
+	q := p.peers[id]
+	if q == nil || !p.shown(q, int(b.Piece)) || len(q.snk.queue) >= maxQueue {
+		return false
+	}
+	if !slices.Contains(q.snk.queue, b) {
+		q.snk.queue = append(q.snk.queue, b)
+	}
+	return true
+}
+
+// Cancelled takes a queued block out and says whether it was still there.
+func (p *Picker) Cancelled(id ID, b wire.Block) bool {
+	q := p.peers[id]
+	if q == nil {
+		return false
+	}
+	i := slices.Index(q.snk.queue, b)
+	if i < 0 {
+		return false
+	}
+	q.snk.queue = slices.Delete(q.snk.queue, i, i+1)
+	return true
+}
+
+// Sent says that a connection has passed a block on to the network.
+func (p *Picker) Sent(id ID, b wire.Block) {
+	p.up.fresh += int64(b.Length)
+	if q := p.peers[id]; q != nil {
+		q.snk.handed -= int64(b.Length)
+		q.snk.sent += int64(b.Length)
+	}
+}
+
+// Dropped says that a connection will not send a block that it was handed.
+func (p *Picker) Dropped(id ID, b wire.Block) {
+	if q := p.peers[id]; q != nil {
+		q.snk.handed -= int64(b.Length)
+	}
+}
+
+// Withdraw says that a piece that was here cannot be read any more. Requests for it are returned,
+// to be rejected.
+func (p *Picker) Withdraw(i int) []Action {
+	p.have.Clear(i)
+	var lost []Action
+	for _, q := range p.order {
+		q.snk.queue = slices.DeleteFunc(q.snk.queue, func(b wire.Block) bool {
+			if int(b.Piece) == i {
+				lost = append(lost, Action{Kind: Send, Peer: q.id, Block: b})
+			}
+			return int(b.Piece) == i
+		})
+	}
+	return lost
+}
+
+func (p *Picker) leaveUplink(q *peer) {
+	if q.snk.turn {
+		q.snk.turn = false
+		p.up.turns--
+	}
+}
+
+// serve hands blocks to the connections whose turn it is.
+func (p *Picker) serve() {
+	for _, q := range p.order {
+		if q.snk.turn {
+			p.hand(q)
+		}
+	}
+	for p.up.turns < p.up.base+p.up.extra {
+		q := p.next()
+		if q == nil {
+			return
+		}
+		q.snk.turn, q.snk.inTurn = true, 0
+		p.up.turns++
+		p.hand(q)
+	}
+}
+
+// hand gives a connection what it can take. A turn that has had its piece's worth, while somebody
+// waits, gets no more; it ends when all it was handed is on its way. The kernel still holds some
+// of that then, which bridges the gap to the next turn's first byte.
+func (p *Picker) hand(q *peer) {
+	s := &q.snk
+	for len(s.queue) > 0 && s.handed < handAhead {
+		if s.inTurn >= p.cfg.Layout.Length && p.next() != nil {
+			break
+		}
+		b := s.queue[0]
+		s.queue = slices.Delete(s.queue, 0, 1)
+		s.handed += int64(b.Length)
+		s.inTurn += int64(b.Length)
+		p.act(Action{Kind: Send, Peer: q.id, Block: b})
+	}
+	if s.handed == 0 {
+		s.turn = false
+		p.up.turns--
+	}
+}
+
+// next is the waiting peer to serve first: the one that asks for the piece fewest others have, and
+// among those the one that has had least.
+func (p *Picker) next() *peer {
+	var best *peer
+	for _, q := range p.order {
+		if q.snk.turn || len(q.snk.queue) == 0 {
+			continue
+		}
+		if best == nil || p.before(q, best) {
+			best = q
+		}
+	}
+	return best
+}
+
+func (p *Picker) before(a, b *peer) bool {
+	ra, rb := p.avail[a.snk.queue[0].Piece], p.avail[b.snk.queue[0].Piece]
+	if ra != rb {
+		return ra < rb
+	}
+	return a.snk.sent < b.snk.sent
+}

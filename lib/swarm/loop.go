@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package swarm
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"ezio/lib/picker"
+	"ezio/lib/piece"
+	"ezio/lib/store"
+	"ezio/lib/wire"
+)
+
+// A loop owns the swarm's state. Every method but newLoop and run is called by run's goroutine:
+// the on… methods are events, posted by others.
+type loop struct {
+	s     *Swarm
+	pick  *picker.Picker
+	have  *piece.Bitfield
+	seed  bool // it had everything when it began, and reveals it piece by piece
+	conns map[picker.ID]*conn
+	next  picker.ID
+	book  addressBook
+	blame blame
+}
+
+func newLoop(s *Swarm) *loop {
+	have := s.store.Have()
+	return &loop{
+		s:     s,
+		have:  have,
+		seed:  have.All(),
+		conns: map[picker.ID]*conn{},
+		book:  newAddressBook(),
+		blame: newBlame(),
+		pick: picker.New(picker.Config{
+			Layout: s.torrent.Layout,
+			Have:   have,
+			Budget: s.mem.budget,
+			Seed:   have.All(),
+			Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		}),
+	}
+}
+
+// actEvery is the longest the picker is left alone; chores are what can wait a little longer.
+const (
+	actEvery   = 50 * time.Millisecond
+	choreEvery = 250 * time.Millisecond
+)
+
+func (l *loop) run() {
+	tick := time.NewTicker(actEvery)
+	defer tick.Stop()
+	var chores time.Time
+	for {
+		select {
+		case <-l.s.ctx.Done():
+			return
+		case f := <-l.s.events:
+			f()
+			l.drain()
+		case <-tick.C:
+		}
+		now := time.Now()
+		if now.Sub(chores) >= choreEvery {
+			chores = now
+			l.dial(now)
+			l.exchange(now)
+		}
+		for _, a := range l.pick.Act(now) {
+			l.do(a)
+		}
+	}
+}
+
+// drain handles what else is waiting, so that the picker decides once for many events.
+func (l *loop) drain() {
+	for range cap(l.s.events) {
+		select {
+		case f := <-l.s.events:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+func (l *loop) do(a picker.Action) {
+	c := l.conns[a.Peer]
+	if c == nil {
+		return
+	}
+	switch a.Kind {
+	case picker.Request:
+		c.ask(a.Block)
+	case picker.Cancel:
+		c.unask(a.Block)
+	case picker.Send:
+		c.send(a.Block)
+	case picker.Reveal:
+		c.say(func(b []byte) []byte { return wire.AppendHave(b, a.Piece) })
+	}
+}
+
+// onJoin takes a connection into the swarm, or refuses it.
+func (l *loop) onJoin(c *conn) {
+	if reason := l.refuse(c); reason != "" {
+		l.s.cfg.Log.Debug("refused", "peer", c.addr, "reason", reason)
+		c.nc.Close()
+		return
+	}
+	l.next++
+	c.id = l.next
+	l.conns[c.id] = c
+	l.s.peers.Store(int64(len(l.conns)))
+	l.pick.Join(c.id, picker.Traits{})
+	if c.outgoing {
+		c.listen = c.addr
+	}
+	l.book.connected(c)
+	c.say(func(b []byte) []byte {
+		if c.extended {
+			b = wire.AppendExtensions(b, l.extensions())
+		}
+		b = l.appendState(b, c)
+		return wire.AppendUnchoke(b)
+	})
+}
+
+// appendState is what we have, as the first message says it. A seed says that it has nothing: it
+// reveals its pieces one by one.
+func (l *loop) appendState(b []byte, c *conn) []byte {
+	none := l.seed || l.have.Count() == 0
+	switch {
+	case none && c.fast:
+		return wire.AppendHaveNone(b)
+	case none:
+		return b
+	case l.have.All() && c.fast:
+		return wire.AppendHaveAll(b)
+	}
+	return wire.AppendBitfield(b, l.have.Bytes())
+}
+
+func (l *loop) extensions() wire.Extensions {
+	e := wire.Extensions{
+		Port:         uint16(l.s.port),
+		Client:       "EZIO",
+		RequestQueue: 2000,
+		MaxBlock:     maxBlock,
+	}
+	if !l.s.torrent.Private {
+		e.PEX = localPEX
+	}
+	return e
+}
+
+// refuse says why a connection is not wanted: itself, a second one of the same peer, a banned
+// address, too many.
+func (l *loop) refuse(c *conn) string {
+	if c.peerID == l.s.id {
+		l.book.forget(c)
+		return "it is ourselves"
+	}
+	if l.blame.banned(c.addr.Addr()) {
+		return "banned"
+	}
+	for _, old := range l.conns {
+		if old.peerID != c.peerID {
+			continue
+		}
+		// Both sides dialed at the same time. Both keep the connection that the greater id made.
+		if l.prefers(old) || !l.prefers(c) {
+			return "connected already"
+		}
+		old.nc.Close()
+		return ""
+	}
+	if len(l.conns) >= l.s.cfg.MaxPeers {
+		return "too many peers"
+	}
+	return ""
+}
+
+// prefers says whether a connection was made by the side with the greater peer id.
+func (l *loop) prefers(c *conn) bool {
+	oursGreater := string(l.s.id[:]) > string(c.peerID[:])
+	return c.outgoing == oursGreater
+}
+
+func (l *loop) onLeave(c *conn) {
+	l.book.disconnected(c)
+	if l.conns[c.id] != c {
+		return
+	}
+	delete(l.conns, c.id)
+	l.s.peers.Store(int64(len(l.conns)))
+	l.pick.Leave(c.id)
+}
+
+func (l *loop) onHave(c *conn, i int) {
+	l.pick.PeerHas(c.id, i)
+	l.maybeInterested(c)
+}
+
+func (l *loop) onBitfield(c *conn, b *piece.Bitfield) {
+	l.pick.PeerBitfield(c.id, b)
+	l.maybeInterested(c)
+}
+
+func (l *loop) maybeInterested(c *conn) {
+	if !c.interested && l.conns[c.id] == c && l.pick.Interesting(c.id) {
+		c.interested = true
+		c.say(wire.AppendInterested)
+	}
+}
+
+func (l *loop) onChoke(c *conn, choked bool) { l.pick.Choked(c.id, choked, c.fast) }
+
+func (l *loop) onRequest(c *conn, b wire.Block) {
+	if !l.pick.Requested(c.id, b) && c.fast {
+		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
+	}
+}
+
+func (l *loop) onCancel(c *conn, b wire.Block) {
+	switch {
+	case l.pick.Cancelled(c.id, b):
+	case c.unsend(b):
+		l.pick.Dropped(c.id, b)
+	default:
+		return // on its way
+	}
+	if c.fast { // BEP 6: a cancel too is answered
+		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
+	}
+}
+
+func (l *loop) onSent(c *conn, b wire.Block) { l.pick.Sent(c.id, b) }
+
+func (l *loop) onRejected(c *conn, b wire.Block) { l.pick.Rejected(c.id, b) }
+
+func (l *loop) onBlock(c *conn, b wire.Block) {
+	if l.pick.Received(c.id, b, time.Now()) {
+		l.s.work.put(int(b.Piece))
+	}
+}
+
+// onPut hears what became of a whole piece.
+func (l *loop) onPut(i int, from []netip.Addr, err error) {
+	switch {
+	case err == nil:
+		l.onPiece(i)
+	case errors.Is(err, store.ErrHash):
+		l.s.cfg.Log.Warn("piece does not match its hash", "piece", i, "from", from)
+		if bad, ok := l.blame.failed(from); ok {
+			l.ban(bad, fmt.Sprintf("it sent piece %d wrong", i))
+		}
+		l.pick.Failed(i)
+	default:
+		// The disk's failure: the store has told Wait.
+		l.s.cfg.Log.Error("write", "piece", i, "err", err)
+	}
+}
+
+func (l *loop) onPiece(i int) {
+	l.have.Set(i)
+	l.pick.Verified(i)
+	for _, c := range l.conns {
+		c.say(func(b []byte) []byte {
+			b = wire.AppendHave(b, i)
+			if l.have.All() && c.interested {
+				b = wire.AppendNotInterested(b)
+			}
+			return b
+		})
+	}
+	if l.have.All() {
+		close(l.s.complete)
+	}
+}
+
+// onReadFailed withdraws a piece that the disk cannot give: nobody is sent it any more.
+func (l *loop) onReadFailed(i int, err error) {
+	if !l.have.Has(i) {
+		return
+	}
+	l.have.Clear(i)
+	l.s.store.Withdraw(i)
+	for _, a := range l.pick.Withdraw(i) {
+		if c := l.conns[a.Peer]; c != nil && c.fast {
+			c.say(func(p []byte) []byte { return wire.AppendReject(p, a.Block) })
+		}
+	}
+	if l.s.cfg.ReadFailed != nil {
+		l.s.cfg.ReadFailed(i, err)
+	}
+}
+
+func (l *loop) ban(addr netip.Addr, reason string) {
+	l.blame.ban(addr)
+	for _, c := range l.conns {
+		if c.addr.Addr() == addr {
+			c.nc.Close()
+			if l.s.cfg.Banned != nil {
+				l.s.cfg.Banned(c.addr.String(), reason)
+			}
+		}
+	}
+}
+
+func (l *loop) completePeers() [][20]byte {
+	var ids [][20]byte
+	for id, c := range l.conns {
+		if l.pick.Complete(id) {
+			ids = append(ids, c.peerID)
+		}
+	}
+	return ids
+}
+
+// traits is what the picker should know of a peer's extension handshake.
+func traits(e wire.Extensions) picker.Traits {
+	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue}
+}
