@@ -72,6 +72,7 @@ type registry struct {
 	peers    []*peer // all, dead ones included, in the order they came
 	finished int
 	newest   time.Time // when somebody new last came
+	expired  time.Time // when expire last looked
 	subs     map[chan struct{}]struct{}
 	scratch  []*peer
 }
@@ -178,8 +179,13 @@ func (g *registry) forget(eligible func(*peer) bool) bool {
 	return true
 }
 
-// expire marks as dead whoever has been silent for too long.
+// expire marks as dead whoever has been silent for too long. It looks at everybody, so it does so
+// at most once a second.
 func (g *registry) expire(now time.Time) {
+	if d := now.Sub(g.expired); 0 <= d && d < time.Second {
+		return
+	}
+	g.expired = now
 	for _, p := range g.peers {
 		if p.Live && now.Sub(p.LastSeen) > p.patience {
 			p.Live = false
