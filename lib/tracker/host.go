@@ -56,28 +56,6 @@ func host(r *http.Request) string {
 	return net.JoinHostPort(ipOf(a).String(), strconv.Itoa(a.Port))
 }
 
-// torrent serves the .torrent with the announce URL set to this server as the client knows it, so
-// that the operator configures no address.
-func (s *Server) torrent(w http.ResponseWriter, r *http.Request) {
-	h := host(r)
-	if s.cfg.Torrent == nil || h == "" {
-		http.NotFound(w, r)
-		return
-	}
-	b, err := s.cfg.Torrent("http://" + h + "/announce")
-	if err != nil {
-		s.cfg.Log.Error("build torrent", "err", err)
-		http.Error(w, "cannot build the torrent", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-bittorrent")
-	w.Header().Set("Cache-Control", "no-store") // it depends on Host
-	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(b)
-	}
-}
-
 // fileName is a torrent's name as one harmless path element and shell word, with .torrent.
 func fileName(name string) string {
 	clean := strings.Map(func(c rune) rune {

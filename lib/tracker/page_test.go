@@ -3,14 +3,17 @@
 package tracker
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"html"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/anacrolix/torrent/tracker/shared"
 )
@@ -53,8 +56,13 @@ func TestTorrentNamesTheHostThatWasAsked(t *testing.T) {
 }
 
 func TestTorrentHeaders(t *testing.T) {
-	var fail error
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return []byte("d4:infodee"), fail }})
+	built := 0
+	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(u string) ([]byte, error) {
+		if built++; strings.Contains(u, "localhost") {
+			return nil, errors.New("disk on fire")
+		}
+		return []byte("d4:infodee"), nil
+	}})
 	base := "http://" + listen(t, s, "127.0.0.1")
 	for method, want := range map[string]string{"GET": "d4:infodee", "HEAD": ""} {
 		resp, body := ask(t, method, base+"/any%20name.torrent", nil)
@@ -63,14 +71,35 @@ func TestTorrentHeaders(t *testing.T) {
 			t.Errorf("%s: %d %q, %d bytes, %v", method, resp.StatusCode, body, resp.ContentLength, h)
 		}
 	}
-	fail = errors.New("disk on fire")
-	if resp, body := ask(t, "GET", base+"/a.torrent", nil); resp.StatusCode != 500 || strings.Contains(body, "fire") {
+	if built != 1 {
+		t.Errorf("built %d times for one host", built)
+	}
+	asLocalhost := func(r *http.Request) { r.Host = "localhost" }
+	if resp, body := ask(t, "GET", base+"/a.torrent", asLocalhost); resp.StatusCode != 500 || strings.Contains(body, "fire") {
 		t.Errorf("a torrent that cannot be built: %d %q", resp.StatusCode, body)
 	}
 	none := "http://" + listen(t, NewServer(ServerConfig{InfoHash: testHash}), "127.0.0.1")
 	if resp, _ := ask(t, "GET", none+"/a.torrent", nil); resp.StatusCode != 404 {
 		t.Errorf("no torrent to serve: %d", resp.StatusCode)
 	}
+}
+
+// A large torrent over a slow link takes longer than other answers may.
+func TestTorrentMayTakeItsTime(t *testing.T) {
+	whole := bytes.Repeat([]byte("x"), 32<<20)
+	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return whole, nil }})
+	s.writeTimeout = time.Millisecond
+	where := listen(t, s, "127.0.0.1")
+	resp, err := http.Get("http://" + where + "/a.torrent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || !bytes.Equal(got, whole) {
+		t.Errorf("%d bytes of %d: %v", len(got), len(whole), err)
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestPage(t *testing.T) {

@@ -17,6 +17,7 @@ func TestPickNeverSelfNorStoppedNorOthersOfASeed(t *testing.T) {
 		mustAnnounce(t, g, c, from(i), missing(i, 9))
 	}
 	mustAnnounce(t, g, c, from(5), missing(5, 0))
+	mustAnnounce(t, g, c, from(7), missing(7, 0))
 	mustAnnounce(t, g, c, from(4), missing(4, 9).with(shared.Stopped, ""))
 	tests := []struct {
 		name string
@@ -24,9 +25,9 @@ func TestPickNeverSelfNorStoppedNorOthersOfASeed(t *testing.T) {
 		q    query
 		want string
 	}{
-		{"receiver", from(1), missing(1, 9), "[10.0.0.2:6881 10.0.0.3:6881 10.0.0.5:6881]"},
+		{"receiver", from(1), missing(1, 9), "[10.0.0.2:6881 10.0.0.3:6881 10.0.0.5:6881 10.0.0.7:6881]"},
 		{"seed", from(5), missing(5, 0), "[10.0.0.1:6881 10.0.0.2:6881 10.0.0.3:6881]"},
-		{"restarted under a new id at the same place", from(1), missing(6, 9), "[10.0.0.2:6881 10.0.0.3:6881 10.0.0.5:6881]"},
+		{"restarted under a new id at the same place", from(1), missing(6, 9), "[10.0.0.2:6881 10.0.0.3:6881 10.0.0.5:6881 10.0.0.7:6881]"},
 		{"goodbye", from(2), missing(2, 9).with(shared.Stopped, ""), "[]"},
 		{"nobody wanted", from(3), query{id: testID(3), port: 6881, left: 9}, "[]"},
 	}

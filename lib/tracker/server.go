@@ -32,8 +32,8 @@ type ServerConfig struct {
 	Pieces      int    // how many
 	PieceLength int64  // bytes
 
-	// Torrent builds the .torrent to serve, with that tracker. Nil: none is served. It is called
-	// once a request, from any goroutine.
+	// Torrent builds the .torrent to serve, with that tracker; the same tracker must always give
+	// the same bytes. Nil: none is served. It is called from one goroutine at a time.
 	Torrent func(announceURL string) ([]byte, error)
 
 	// SeedPort is the TCP port at which this program itself seeds; 0: it does not. Every client
@@ -57,6 +57,7 @@ type ServerConfig struct {
 type Server struct {
 	cfg   ServerConfig
 	peers *registry
+	built torrentCache
 
 	// Limits on a connection, so that a client that trickles cannot hold one for long.
 	headerTimeout, readTimeout, writeTimeout, idleTimeout time.Duration
@@ -97,7 +98,7 @@ func NewServer(cfg ServerConfig) *Server {
 		},
 		headerTimeout: 5 * time.Second,
 		readTimeout:   10 * time.Second,
-		writeTimeout:  30 * time.Second, // a .torrent of some MiB over a slow link
+		writeTimeout:  10 * time.Second, // more for a large .torrent
 		idleTimeout:   10 * time.Second,
 	}
 }
