@@ -17,6 +17,8 @@ import (
 	"ezio/lib/partclone/fstest"
 )
 
+func TestMain(m *testing.M) { fstest.Main(m) }
+
 // tool runs the tool as a user types it.
 func tool(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
@@ -28,7 +30,7 @@ func tool(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string,
 func ext4(t *testing.T) (source, image string) {
 	t.Helper()
 	source = fstest.Named(t, "ext4-4k").Make(t)
-	image = fstest.Run(t, "partclone.extfs", "-c", "-q", "-f", "1", "-L", "/dev/null", "-s", source, "-o", "-")
+	image = fstest.Run(t, "partclone.extfs", "-c", "-q", "-f", "0", "-L", "/dev/null", "-s", source, "-o", "-")
 	return source, image
 }
 

@@ -25,6 +25,8 @@ import (
 	"ezio/lib/piece"
 )
 
+func TestMain(m *testing.M) { fstest.Main(m) }
+
 var records = []extent.Extent{{Offset: 0, Length: 100}, {Offset: 100, Length: 1}, {Offset: 4096, Length: 5000}, {Offset: 1 << 40, Length: 7}}
 
 func space(t testing.TB, list []extent.Extent) (*extent.Map, []byte) {
@@ -267,10 +269,16 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// Far more files than may be open, and many readers.
+// Far more files than may be open, and many readers; and the same with files so few that several
+// readers are at one.
 func TestManyFiles(t *testing.T) {
+	manyFiles(t, 3*maxOpen, maxOpen)
+	manyFiles(t, 4, 1)
+}
+
+func manyFiles(t *testing.T, files, limit int) {
+	t.Helper()
 	dir := t.TempDir()
-	const files = 3 * maxOpen
 	for i := range files {
 		name := filepath.Join(dir, extent.Name(int64(i)*8))
 		if err := os.WriteFile(name, fmt.Appendf(nil, "%08d", i), 0o600); err != nil {
@@ -281,6 +289,7 @@ func TestManyFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.open.limit = limit
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -299,7 +308,7 @@ func TestManyFiles(t *testing.T) {
 	d.open.mu.Lock()
 	open, idle := len(d.open.byName), d.open.idle.Len()
 	d.open.mu.Unlock()
-	if open != idle || open > maxOpen+8 || open == 0 {
+	if open != idle || open > limit+8 || open == 0 {
 		t.Errorf("%d files open, %d of them idle", open, idle)
 	}
 	if err := d.Close(); err != nil {
@@ -314,7 +323,7 @@ func TestManyFiles(t *testing.T) {
 func TestPartcloneDirectory(t *testing.T) {
 	image := fstest.Named(t, "ext4-4k").Make(t)
 	dir := filepath.Join(t.TempDir(), "t")
-	fstest.Run(t, "partclone.extfs", "-c", "-T", "-q", "-f", "1", "-L", "/dev/null", "-s", image, "-o", dir)
+	fstest.Run(t, "partclone.extfs", "-c", "-T", "-q", "-f", "0", "-L", "/dev/null", "-s", image, "-o", dir)
 	d, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"ezio/lib/btfiles"
 	"ezio/lib/btinfo"
+	"ezio/lib/capture/blockmap"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/partclone"
@@ -28,14 +28,14 @@ import (
 // clone is what partclone -c writes.
 func clone(t *testing.T, program, source string) []byte {
 	t.Helper()
-	return []byte(fstest.Run(t, program, "-c", "-q", "-f", "1", "-L", "/dev/null", "-s", source, "-o", "-"))
+	return []byte(fstest.Run(t, program, "-c", "-q", "-f", "0", "-L", "/dev/null", "-s", source, "-o", "-"))
 }
 
 // classic is the torrent.info that partclone writes itself.
 func classic(t *testing.T, program, source string) *btinfo.Info {
 	t.Helper()
 	dir := t.TempDir()
-	fstest.Run(t, program, "-c", "-t", "-q", "-f", "1", "-L", "/dev/null", "-s", source, "-o", dir)
+	fstest.Run(t, program, "-c", "-t", "-q", "-f", "0", "-L", "/dev/null", "-s", source, "-o", dir)
 	f, err := os.Open(filepath.Join(dir, "torrent.info"))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,9 @@ var fsck = map[string][]string{
 	"ext4-1k": {"e2fsck", "-fn"}, "ext4-4k": {"e2fsck", "-fn"}, "ext3": {"e2fsck", "-fn"}, "ext2": {"e2fsck", "-fn"},
 	"xfs": {"xfs_repair", "-n", "-f"}, "btrfs": {"btrfs", "check", "--readonly"},
 	"fat32": {"fsck.fat", "-n"}, "fat16": {"fsck.fat", "-n"}, "exfat": {"fsck.exfat", "-n"},
-	"f2fs": {"fsck.f2fs", "--dry-run"}, "minix": {"fsck.minix", "-f"},
+	// ntfsfix would miss the copy of the boot sector in the last sector of the device, which lies
+	// behind the last block and is in none of partclone's captures.
+	"f2fs": {"fsck.f2fs", "--dry-run"}, "ntfs": {"ntfsinfo", "-m"}, "minix": {"fsck.minix", "-f"},
 }
 
 // For every filesystem: from partclone's image, from the file and from a loop device we get what
@@ -386,14 +388,30 @@ func TestEveryBlock(t *testing.T) {
 			fstest.Run(t, mkfs[0], append(mkfs[1:], path)...)
 			dev := fstest.Loop(t, path)
 			m := fstest.Mount(t, name, dev)
-			fstest.Run(t, "dd", "if=/dev/urandom", "of="+m.Dir+"/x", "bs=1M", "count=3", "conv=fsync")
-			fstest.Run(t, "dd", "if=/dev/urandom", "of="+m.Dir+"/x", "bs=1M", "count=3", "conv=fsync")
 			dirty := filepath.Join(t.TempDir(), "dirty.img")
-			fstest.Run(t, "cp", "--sparse=always", dev, dirty)
+			for range 20 { // btrfs has now and then just committed everything
+				fstest.Run(t, "dd", "if=/dev/urandom", "of="+m.Dir+"/x", "bs=1M", "count=3", "conv=fsync")
+				fstest.Run(t, "cp", "--sparse=always", dev, dirty)
+				if errors.Is(journalOf(t, dirty, name), blockmap.ErrJournal) {
+					break
+				}
+			}
 			m.Now()
 			everything(t, dirty, "journal")
 		})
 	}
+}
+
+// journalOf says whether a copy was taken at a moment when the journal held something.
+func journalOf(t *testing.T, image, fsType string) error {
+	t.Helper()
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	program, _ := partclone.ProgramFor(fsType)
+	return blockmap.Check(f, program.Filesystem)
 }
 
 // --raw takes everything and says nothing; --fs insists.
@@ -484,8 +502,8 @@ func TestMounted(t *testing.T) {
 		}
 	}})
 	var refused *disk.RefusedError
-	if !errors.As(err, &refused) {
-		t.Errorf("mounted meanwhile: %v", err)
+	if !mounted || !errors.As(err, &refused) {
+		t.Errorf("mounted meanwhile (%v): %v", mounted, err)
 	}
 }
 
@@ -507,12 +525,4 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-func TestMain(m *testing.M) {
-	for _, name := range []string{"partclone.extfs", "blkid", "losetup", "sfdisk"} {
-		if _, err := exec.LookPath(name); err != nil {
-			fmt.Fprintf(os.Stderr, "these tests need %s: %v\n", name, err)
-			os.Exit(1)
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { fstest.Main(m) }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 
-	"ezio/lib/capture/journal"
+	"ezio/lib/capture/blockmap"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/partclone"
@@ -33,9 +33,6 @@ func (e *MapError) Unwrap() error { return e.Err }
 
 // ErrUnknownFilesystem is wrapped by a MapError for a filesystem that partclone has no program for.
 var ErrUnknownFilesystem = errors.New("partclone has no program for it")
-
-// errJournal is said of a filesystem whose bitmaps cannot be believed.
-var errJournal = errors.New("it was not unmounted, and its journal holds changes that its block maps lack (mounting it once replays them)")
 
 // planSource finds the used blocks of a source. When it is left to find out what the source holds
 // and cannot, or the program for it fails, the plan is every block, and the log says why.
@@ -85,11 +82,8 @@ func usedBlocks(ctx context.Context, src *disk.Source, fsType string) (*plan, er
 	if !ok {
 		return nil, ErrUnknownFilesystem
 	}
-	switch pending, err := journal.Pending(src, program.Filesystem); {
-	case err != nil:
+	if err := blockmap.Check(src, program.Filesystem); err != nil {
 		return nil, err
-	case pending:
-		return nil, errJournal
 	}
 	used, err := partclone.UsedBlocks(ctx, program, src.Path())
 	switch {

@@ -393,9 +393,9 @@ func TestHostileBitmap(t *testing.T) {
 		bytes   int64
 		want    string
 	}{
-		{"zeros", 0, 64 << 20, "after block 536870912"},
-		{"ones", 0xff, 64 << 20, "after block 536870912"},
-		{"alternating", 0x55, 64 << 20, "separate runs"},
+		{"zeros", 0, 16 << 20, "after block 134217728"},
+		{"ones", 0xff, 16 << 20, "after block 134217728"},
+		{"alternating", 0x55, 16 << 20, "separate runs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := imageSpec{blockSize: 1, blocks: 1 << 60, mode: checksumNone, bitmap: bitmapBit}.header(1)

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -27,6 +28,23 @@ type Kind struct {
 	Program string // partclone's program for it: partclone.extfs
 	mkfs    []string
 	fill    func(t testing.TB, image, tree string)
+}
+
+// Main runs a package's tests in a mount namespace of their own; TestMain calls it. Programs under
+// test that run at the same time elsewhere in namespaces of theirs would otherwise take copies of
+// what is mounted here, and keep it mounted.
+func Main(m *testing.M) {
+	const inside = "FSTEST_NAMESPACE"
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err == nil {
+		args := append([]string{"unshare", "--mount", "--propagation", "private", "--"}, os.Args...)
+		err = syscall.Exec(unshare, args, append(os.Environ(), inside+"=1"))
+	}
+	fmt.Fprintf(os.Stderr, "run the tests in a mount namespace: unshare: %v\n", err)
+	os.Exit(1)
 }
 
 // Kinds are all of them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-package journal
+package blockmap
 
 import (
 	"encoding/binary"
@@ -25,14 +25,20 @@ const (
 	xfsMaxRecord   = 256<<10 + 8<<10 // bytes of a record with its headers
 )
 
-// xfs says whether the log ends in anything but the record of an unmount.
-func xfs(disk io.ReaderAt) (bool, error) {
+// xfs wants the log to end in the record of an unmount.
+func xfs(disk io.ReaderAt) error {
 	l, err := xfsLogOf(disk)
-	if l == nil || err != nil {
-		return true, err
+	if err != nil {
+		return err
 	}
-	clean, err := l.endsInUnmount()
-	return !clean, err
+	clean := false
+	if l != nil {
+		clean, err = l.endsInUnmount()
+	}
+	if err != nil {
+		return err
+	}
+	return journal(!clean)
 }
 
 // xfsLogOf finds the log in struct xfs_dsb. It is nil when the superblock makes no sense or the
