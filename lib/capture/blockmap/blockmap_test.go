@@ -117,6 +117,55 @@ func TestXFSLogWraps(t *testing.T) {
 	}
 }
 
+// xfsWith makes the superblock and log of an XFS, the log of blocks blocks in its cycle 5 up to
+// head and its cycle 4 from there, with an unmount record before head.
+func xfsWith(blocks, head int, edit func(record, op []byte)) []byte {
+	be := binary.BigEndian
+	disk := make([]byte, 4096+blocks*512)
+	copy(disk, "XFSB")
+	be.PutUint32(disk[4:], 512)
+	be.PutUint64(disk[48:], 8)
+	be.PutUint32(disk[84:], 1000)
+	be.PutUint32(disk[96:], uint32(blocks))
+	disk[124] = 10
+	at := func(n int) []byte { return disk[4096+(n+blocks)%blocks*512:][:512] }
+	for n := range blocks {
+		be.PutUint32(at(n), 4)
+		if n < head {
+			be.PutUint32(at(n), 5)
+		}
+	}
+	record, op := at(head-2), at(head-1)
+	copy(record[4:], record[:4])
+	be.PutUint32(record, xfsRecordMagic)
+	be.PutUint32(record[12:], 512)
+	be.PutUint32(record[40:], 1)
+	op[9] = xfsUnmount
+	edit(record, op)
+	return disk
+}
+
+// The unmount record is found at every place of the ring, also where it runs over its end, and
+// nothing that is not one is taken for it.
+func TestXFSUnmountRecord(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit func(record, op []byte)
+		want error
+	}{
+		"unmount":         {func(_, _ []byte) {}, nil},
+		"other operation": {func(_, op []byte) { op[9] = 1 }, ErrJournal},
+		"two operations":  {func(record, _ []byte) { record[43] = 2 }, ErrJournal},
+		"longer":          {func(record, _ []byte) { record[14] = 4 }, ErrJournal},
+		"no record":       {func(record, _ []byte) { copy(record, record[4:8]) }, ErrJournal},
+	} {
+		for head := range 20 {
+			if err := Check(bytes.NewReader(xfsWith(20, head, tt.edit)), "XFS"); err != tt.want {
+				t.Errorf("%s, head %d: %v", name, head, err)
+			}
+		}
+	}
+}
+
 // Of a btrfs on two devices neither can be captured by itself.
 func TestDevices(t *testing.T) {
 	one, two := mkfs(t, "true"), mkfs(t, "true")
