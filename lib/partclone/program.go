@@ -35,7 +35,7 @@ var programs = []Program{
 	{"JFS", []string{"jfs"}, []string{"partclone.jfs"}},
 	{"NILFS", []string{"nilfs2"}, []string{"partclone.nilfs2"}},
 	{"UFS", []string{"ufs"}, []string{"partclone.ufs"}},
-	{"VMFS", []string{"VMFS", "vmfs3", "vmfs5"}, []string{"partclone.vmfs", "partclone.vmfs5", "partclone.vmfs3"}},
+	{"VMFS", []string{"VMFS", "VMFS_volume_member", "vmfs3", "vmfs5"}, []string{"partclone.vmfs", "partclone.vmfs5", "partclone.vmfs3"}},
 }
 
 // ProgramFor finds the program for a filesystem type, given by blkid's name or partclone's, in
