@@ -3,9 +3,7 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"syscall"
@@ -70,7 +68,7 @@ func SendBlock(c net.Conn, prefix []byte, ranges []Range) (n int64, err error) {
 	if err := raw.Write(s.step); err != nil {
 		return s.sent, fmt.Errorf("send block: %w", err)
 	}
-	if errors.Is(s.err, errNoSendfile) {
+	if s.stuck {
 		n, err := sendCopy(c, s.prefix, s.rest())
 		return s.sent + n, err
 	}
@@ -84,16 +82,14 @@ func setCork(raw syscall.RawConn, on int) {
 	})
 }
 
-// errNoSendfile is what some files (of FUSE, or opened in some odd way) say to sendfile.
-var errNoSendfile = errors.New("file knows no sendfile")
-
 // A sender is a SendBlock under way.
 type sender struct {
 	prefix []byte  // what is left of it
 	ranges []Range // the first is under way
 	done   int64   // bytes of the first range that are sent
 	sent   int64   // bytes in all
-	err    error
+	err    error   // the connection's
+	stuck  bool    // sendfile gets no further, and it does not say whose fault that is
 }
 
 // step sends until all is sent or failed (true), or the socket is full (false).
@@ -105,12 +101,14 @@ func (s *sender) step(fd uintptr) bool {
 		} else {
 			err = s.sendRange(int(fd))
 		}
-		switch err {
-		case nil, unix.EINTR:
-		case unix.EAGAIN:
+		switch {
+		case err == unix.EAGAIN:
 			return false
-		default:
-			s.err = err
+		case err == unix.EINTR:
+		case s.stuck:
+			return true
+		case err != nil:
+			s.err = fmt.Errorf("send block: %w", err)
 			return true
 		}
 	}
@@ -127,7 +125,7 @@ func (s *sender) sendPrefix(fd int) error {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("send block: %w", os.NewSyscallError("sendmsg", err))
+		return os.NewSyscallError("sendmsg", err)
 	}
 	s.prefix = s.prefix[n:]
 	s.sent += int64(n)
@@ -143,17 +141,19 @@ func (s *sender) sendRange(fd int) error {
 		s.ranges, s.done = s.ranges[1:], 0
 		return nil
 	}
-	at := r.Offset + s.done
-	n, err := sendfile(fd, r.File, at, int(min(r.Length-s.done, maxSendfile)))
-	switch {
-	case n > 0:
-		s.done += int64(n)
-		s.sent += int64(n)
-		return nil
-	case err == nil:
-		return &SourceError{Path: r.path(), Offset: at, Err: io.ErrUnexpectedEOF}
+	n, err := sendfile(fd, r.File, r.Offset+s.done, int(min(r.Length-s.done, maxSendfile)))
+	s.done += int64(n)
+	s.sent += int64(n)
+	switch err {
+	case unix.EAGAIN, unix.EINTR:
+		return err
+	case unix.EPIPE, unix.ECONNRESET, unix.ETIMEDOUT, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN:
+		return os.NewSyscallError("sendfile", err)
 	}
-	return blame(r, at, err)
+	// A file that ends, cannot be read, is closed, or knows no sendfile (some of FUSE or /proc):
+	// copying finds out which, with a proper error if need be.
+	s.stuck = n == 0
+	return nil
 }
 
 // sendfile goes through SyscallConn so that a file closed meanwhile is an error, and not whatever
@@ -166,31 +166,7 @@ func sendfile(fd int, f *os.File, at int64, count int) (n int, err error) {
 	if cerr := raw.Control(func(in uintptr) { n, err = unix.Sendfile(fd, int(in), &at, count) }); cerr != nil {
 		return 0, cerr
 	}
-	return n, err
-}
-
-// blame finds out whose error sendfile returned: it does not say. A source that can be read has
-// nothing to answer for.
-func blame(r Range, at int64, err error) error {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		if r.File != nil {
-			err = os.ErrClosed // Control has a word of its own for that
-		}
-		return &SourceError{Path: r.path(), Offset: at, Err: err}
-	}
-	switch errno {
-	case unix.EAGAIN, unix.EINTR:
-		return errno
-	case unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP, unix.ESPIPE:
-		return errNoSendfile
-	case unix.EPIPE, unix.ECONNRESET:
-	default:
-		if _, rerr := r.File.ReadAt(make([]byte, 1), at); rerr != nil || errno == unix.EIO {
-			return &SourceError{Path: r.path(), Offset: at, Err: errno}
-		}
-	}
-	return fmt.Errorf("send block: %w", os.NewSyscallError("sendfile", err))
+	return max(n, 0), err
 }
 
 // rest is the ranges that have not been sent.
