@@ -31,7 +31,7 @@ func cause(err error) string {
 		return "refused without a reason"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "no such host: " + printable(dns.Name)
-	case errors.As(err, &errno) && errno != syscall.EAGAIN:
+	case errors.As(err, &errno):
 		return errno.Error()
 	case errors.As(err, &cert):
 		return printable(cert.Error())

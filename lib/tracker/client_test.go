@@ -136,6 +136,18 @@ func TestClientBacksOffAndRecovers(t *testing.T) {
 	}
 }
 
+func TestClientForgetsFailuresOnceItSucceeds(t *testing.T) {
+	s := &script{reply: func(n int, r request) (answer, error) {
+		if n != 2 {
+			return answer{}, errors.New("down")
+		}
+		return steady(30*time.Second)(n, r)
+	}}
+	scripted(t, ClientConfig{}, []*script{s}, func(*Client) { time.Sleep(33500 * time.Millisecond) })
+	s.want(t, "0s started left=0", "750ms started left=0", "2.25s started left=0", "32.25s regular left=0",
+		"33s regular left=0", "33.5s stopped left=0")
+}
+
 func TestClientNeverReachedSaysNoGoodbye(t *testing.T) {
 	s := &script{reply: func(int, request) (answer, error) { return answer{}, errors.New("down") }}
 	scripted(t, ClientConfig{}, []*script{s}, func(*Client) { time.Sleep(500 * time.Millisecond) })
