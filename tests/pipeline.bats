@@ -103,7 +103,7 @@ capture() { partclone.extfs -c -T -s "$1" -o "$2" 2>partclone.err; }
 	fails 2 ezio-mktorrent --piece-length 1M t
 	fails 2 ezio-mktorrent --piece-length 1000000 -d e.img t
 	dd if=/dev/urandom of=e.img bs=1k seek=1k count=1k conv=notrunc status=none
-	fails 3 ezio-mktorrent -d e.img t
+	fails 3 ezio-mktorrent -q -d e.img t
 }
 
 @test "an empty pipe whose writer left nothing new: exit 1, nothing on stdout, a hint" {

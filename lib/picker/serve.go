@@ -51,7 +51,7 @@ func baseTurns(pieces int) int {
 	if pieces < 64 {
 		return 1
 	}
-	return 2
+	return 4
 }
 
 func (u *uplink) rate() float64 {
