@@ -61,7 +61,7 @@ bad_torrent() {
 }
 
 torrent() { # FILES PIECE_LENGTH PIECES
-	printf 'd4:infod5:filesl%se4:name1:x12:piece lengthi%se6:pieces%see' "$1" "$2" "$3"
+	printf 'd4:infod5:filesl%se4:name1:x12:piece lengthi%s6:pieces%see' "$1" "$2" "$3"
 }
 P=20:aaaaaaaaaaaaaaaaaaaa
 
@@ -135,7 +135,7 @@ P=20:aaaaaaaaaaaaaaaaaaaa
 	[[ $output == "ezio-mktorrent: write standard output: it is closed" ]]
 	run -1 sh -c 'ezio-mktorrent -q x.info > /dev/full'
 	[[ $output == *"no space left on device" ]]
-	run -1 bash -c 'set -o pipefail; (sleep 0.5; ezio-mktorrent -q x.info; echo $? >&2) | true'
+	run -1 bash -c 'set -o pipefail; (sleep 0.5; exec ezio-mktorrent -q x.info) | true'
 	[[ $output == *"broken pipe"* ]]
 	head -c 1M /dev/zero > raw.img
 	run -1 sh -c 'ezio-btfiles -q --raw -s raw.img >&-'
@@ -156,6 +156,6 @@ P=20:aaaaaaaaaaaaaaaaaaaa
 	fails 1 ezio-recv -t "$URL" -d t.img --listen ":$PEER_PORT"
 	[[ $err == *"address already in use"* ]]
 	[ ! -e t.img ]
-	fails 1 ezio-seed -t a.torrent -d raw.img --listen :0 --tracker-listen "${TRACKER#http://}"
+	fails 1 ezio-seed -q -t a.torrent -d raw.img --listen :0 --tracker-listen "${TRACKER#http://}"
 	[[ $err == *"--tracker-listen"* ]]
 }

@@ -179,11 +179,11 @@ image() {
 @test "a seed with the wrong disk says so before it serves" {
 	image
 	head -c 160M /dev/urandom > other.img
-	fails 3 ezio-seed -t a.torrent -d other.img --listen :0 --tracker-listen :0
+	fails 3 ezio-seed -q -t a.torrent -d other.img --listen :0 --tracker-listen :0
 	[[ $err == *"does not hold this image"* ]]
-	fails 3 ezio-seed --check -t a.torrent -d other.img --listen :0 --tracker-listen :0
+	fails 3 ezio-seed -q --check -t a.torrent -d other.img --listen :0 --tracker-listen :0
 	truncate -s 1M short.img
-	fails 4 ezio-seed -t a.torrent -d short.img --listen :0 --tracker-listen :0
+	fails 4 ezio-seed -q -t a.torrent -d short.img --listen :0 --tracker-listen :0
 }
 
 @test "--check finds one wrong byte anywhere" {
@@ -192,7 +192,7 @@ image() {
 	off=$("$BATS_TEST_DIRNAME/gaps" --middle a.torrent)
 	printf 'X' | dd of=other.img bs=1 seek="$off" conv=notrunc status=none
 	cmp -s e.img other.img && printf 'Y' | dd of=other.img bs=1 seek="$off" conv=notrunc status=none
-	fails 3 ezio-seed --check -t a.torrent -d other.img --listen :0 --tracker-listen :0
+	fails 3 ezio-seed -q --check -t a.torrent -d other.img --listen :0 --tracker-listen :0
 	[[ $err == *"1 of "* ]]
 }
 
