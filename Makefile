@@ -11,7 +11,7 @@ LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
 
-.PHONY: all build demo test unit bats lint fuzz install clean
+.PHONY: all build demo test unit bats interop bench lint fuzz install clean
 
 all: build
 
@@ -32,8 +32,18 @@ test: build lint
 unit:
 	$(GO) test -race ./...
 
-bats:
-	bats --timing tests/
+bats: build
+	bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
+
+# Other people's BitTorrent clients with ours in one swarm.
+interop: build
+	tests/needs interop
+	bats --timing tests/interop.bats
+
+# Swarms in network namespaces with limited links, ours beside others: see tests/bench.
+bench: build
+	tests/needs bench
+	cd tests/bench && $(GO) run . -bin $(CURDIR)/bin $(BENCH)
 
 lint:
 	@fmt=$$(gofmt -l cmd lib tests); test -z "$$fmt" || { echo "gofmt: $$fmt"; exit 1; }

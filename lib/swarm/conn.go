@@ -46,7 +46,6 @@ type conn struct {
 	control []byte             // messages to send
 	blocks  []wire.Block       // blocks to send after them
 	asked   map[wire.Block]int // what we asked for and did not get yet
-	closed  bool
 	wake    chan struct{}
 
 	// The loop's own notes.
@@ -55,7 +54,6 @@ type conn struct {
 	ext        wire.Extensions
 	pexSent    map[netip.AddrPort]bool
 	pexAt      time.Time
-	sawState   bool // its bitfield, have-all or have-none has come, or it is too late for it
 }
 
 func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {

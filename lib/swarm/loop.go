@@ -124,10 +124,10 @@ func (l *loop) onJoin(c *conn) {
 	}
 	l.book.connected(c)
 	c.say(func(b []byte) []byte {
+		b = l.appendState(b, c) // first, as BEP 6 has it
 		if c.extended {
 			b = wire.AppendExtensions(b, l.extensions())
 		}
-		b = l.appendState(b, c)
 		return wire.AppendUnchoke(b)
 	})
 }
