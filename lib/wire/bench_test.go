@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -58,8 +59,8 @@ func receive(b *testing.B, c net.Conn, block int) <-chan struct{} {
 func BenchmarkSendBlock(b *testing.B) {
 	f, _ := file(b, benchFile)
 	for _, block := range []int{16 << 10, 256 << 10, 1 << 20} {
-		for _, lowat := range []int{128 << 10, 512 << 10, -1} {
-			b.Run(fmt.Sprintf("block=%dKiB/notsent=%dKiB", block>>10, lowat>>10), func(b *testing.B) {
+		for name, lowat := range map[string]int{"128KiB": 128 << 10, "1MiB": 1 << 20, "system": -1} {
+			b.Run(fmt.Sprintf("block=%dKiB/notsent=%s", block>>10, name), func(b *testing.B) {
 				bench(b, block, lowat, func(c net.Conn, prefix []byte, at int64) error {
 					_, err := SendBlock(c, prefix, []Range{{f, at, int64(block)}})
 					return err
@@ -119,4 +120,48 @@ func bench(b *testing.B, block, lowat int, send func(c net.Conn, prefix []byte, 
 	}
 	a.Close()
 	<-done
+}
+
+// Messages out of memory: what framing alone costs, beside reading the same bytes without it.
+func BenchmarkReader(b *testing.B) {
+	k := Block{Length: BlockLength}
+	piece := append(AppendPieceHeader(nil, k), make([]byte, k.Length)...)
+	for _, c := range []struct {
+		name   string
+		stream []byte
+	}{
+		{"have", AppendHave(nil, 1)},
+		{"request", AppendRequest(nil, k)},
+		{"piece of 16 KiB", piece},
+	} {
+		stream := c.stream
+		for len(stream) < 1<<20 {
+			stream = append(stream, stream...)
+		}
+		dst := make([]byte, k.Length)
+		b.Run(c.name, func(b *testing.B) {
+			r := NewReader(&loop{b: stream}, lim)
+			b.SetBytes(int64(len(c.stream)))
+			b.ReportAllocs()
+			for b.Loop() {
+				m, err := r.Next()
+				if err == nil && m.Type == Piece {
+					err = r.Payload(dst)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(c.name+"/unframed", func(b *testing.B) {
+			r := bufio.NewReaderSize(&loop{b: stream}, readBuffer)
+			b.SetBytes(int64(len(c.stream)))
+			buf := make([]byte, len(c.stream))
+			for b.Loop() {
+				if _, err := io.ReadFull(r, buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
