@@ -125,11 +125,13 @@ received() {
 	done
 }
 
-# complete NAME N: the tracker at NAME counts N that have everything, by what clients tell it.
-complete() {
-	local of
-	of=$(at "$1" curl -sgf -m 5 "http://${IP[$1]}:6969/scrape?info_hash=$(sed 's/../%&/g' <<<"$HASH")" | tr '\0' ' ' | grep -ao '8:completei[0-9]*e') || return 1
-	[ "$of" = "8:completei${2}e" ]
+# counts NAME WHAT N: the tracker at NAME counts N that are complete, or have downloaded, by what
+# the clients tell it.
+counts() {
+	local hash
+	hash=$(sed 's/../%&/g' <<<"$HASH")
+	[ "$(at "$1" curl -sgf -m 5 "http://${IP[$1]}:6969/scrape?info_hash=$hash" |
+		grep -ao "[0-9]*:${2}i[0-9]*e" | grep -o '[0-9]*e$')" = "${3}e" ]
 }
 
 # opentracker_at NAME: Debian's build knows whitelisted torrents only, and reads the list after it
@@ -137,7 +139,7 @@ complete() {
 opentracker_at() {
 	mkdir -m 755 whitelist
 	echo "$HASH" >whitelist/list
-	launch "$1" opentracker -d "$PWD/whitelist" -w list -u nobody
+	launch "$1" opentracker -d "$PWD/whitelist" -w list -u nobody -p 6969 -P 6970
 }
 
 # share: a copy of the btfiles directory for a foreign client to seed from.
@@ -182,7 +184,7 @@ transmission() {
 	mkdir -p "$1.conf" "$1.watch"
 	cp "$2" "$1.watch/a.torrent"
 	launch "$1" transmission-daemon -f -g "$PWD/$1.conf" -c "$PWD/$1.watch" -w "$PWD/$3" -r 127.0.0.1 \
-		--no-dht --no-lpd --no-portmap --log-debug
+		--no-dht --no-lpd --no-portmap --log-info
 }
 
 libtorrent() {

@@ -15,7 +15,7 @@ seeds() {
 	opentracker_at tracker
 	share dir
 	"$1" foreign a.torrent dir
-	within 40 complete tracker 1
+	within 40 counts tracker complete 1
 	recv_at r1 a.torrent --seed-idle 0
 	received r1
 	quit foreign
@@ -31,7 +31,7 @@ leeches() {
 	at foreign curl -sf "$URL" >got.torrent
 	mkdir dir
 	"$1" foreign got.torrent dir
-	within 60 complete seed 2
+	within 60 counts seed downloaded 1
 	quit foreign
 	same_btfiles dir
 }
@@ -44,10 +44,10 @@ mixes() {
 	at foreign curl -sf "$URL" >got.torrent
 	mkdir dir
 	"$1" foreign got.torrent dir
-	recv_at r1 "$URL"
-	recv_at r2 "$URL"
+	recv_at r1 "$URL" --seed-idle 2s
+	recv_at r2 "$URL" --seed-idle 2s
 	received r1 r2
-	within 60 complete seed 2
+	within 60 counts seed downloaded 3
 	quit foreign
 	same_btfiles dir
 }

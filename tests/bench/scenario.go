@@ -54,21 +54,21 @@ var scenarios = []scenario{
 		name: "links", about: "100 Mbit/s links, 1 MiB pieces, 1 to 8 receivers",
 		with: []string{"ezio", "libtorrent", "udpcast", "anacrolix"},
 		plans: func(s settings) []Plan {
-			return swarms(s.counts([]int{1, 2, 4, 8}, []int{1, 4}), Plan{Rate: 100 * mbit, Bytes: s.size(272, 64), PieceLength: mib})
+			return swarms(s.counts([]int{1, 2, 4, 8}, []int{1, 4}), Plan{Rate: 100 * mbit, Bytes: s.size(272, 48), PieceLength: mib})
 		},
 	},
 	{
 		name: "bigpieces", about: "the same in 16 MiB pieces, as partclone cuts them",
 		with: []string{"ezio", "libtorrent"},
 		plans: func(s settings) []Plan {
-			return swarms(s.counts([]int{1, 2, 4, 8}, []int{4}), Plan{Rate: 100 * mbit, Bytes: s.size(272, 64), PieceLength: 16 * mib})
+			return swarms(s.counts([]int{1, 2, 4, 8}, []int{4}), Plan{Rate: 100 * mbit, Bytes: s.size(272, 48), PieceLength: 16 * mib})
 		},
 	},
 	{
 		name: "many", about: "50 Mbit/s links, 1 MiB pieces, 16 and 32 receivers",
 		with: []string{"ezio", "libtorrent", "udpcast"},
 		plans: func(s settings) []Plan {
-			return swarms(s.counts([]int{16, 32}, []int{16}), Plan{Rate: 50 * mbit, Bytes: s.size(128, 32), PieceLength: mib})
+			return swarms(s.counts([]int{16, 32}, []int{16}), Plan{Rate: 50 * mbit, Bytes: s.size(128, 24), PieceLength: mib})
 		},
 	},
 	{
@@ -95,7 +95,7 @@ func swarms(counts []int, p Plan) []Plan {
 
 // trouble is the ground on which the scenarios of mishaps stand: 8 machines on 100 Mbit/s.
 func (s settings) trouble() Plan {
-	return Plan{Rate: 100 * mbit, Bytes: s.size(128, 48), PieceLength: mib, N: s.counts([]int{8}, []int{8})[0]}
+	return Plan{Rate: 100 * mbit, Bytes: s.size(128, 32), PieceLength: mib, N: s.counts([]int{8}, []int{8})[0]}
 }
 
 func slowPlans(s settings) []Plan {

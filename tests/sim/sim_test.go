@@ -3,20 +3,20 @@
 package sim
 
 import (
-	"fmt"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
 	"ezio/lib/piece"
 )
 
-func config(n, pieces int, length int64, rate float64) Config {
+func config(receivers, pieces int, length int64) Config {
 	return Config{
-		Receivers: n,
+		Receivers: receivers,
 		Layout:    piece.Layout{Length: length, Size: int64(pieces) * length},
 		Block:     256 << 10,
-		Rate:      rate,
+		Rate:      12.5e6, // 100 Mbit/s
 		Latency:   500 * time.Microsecond,
 		Write:     5 * time.Millisecond,
 		Budget:    int(max(9, (64<<20)/length)),
@@ -24,23 +24,76 @@ func config(n, pieces int, length int64, rate float64) Config {
 	}
 }
 
+// TestMakespan holds the time until the last of N equal receivers is done against the limit of any
+// schedule, 1 + floor(log2 N)/P times size/rate (Mundinger, Weber and Weiss 2008).
 func TestMakespan(t *testing.T) {
 	for _, c := range []struct {
-		n, pieces int
-		length    int64
+		receivers, pieces int
+		length            int64
+		within            float64 // of the limit
 	}{
-		{1, 250, 1 << 20}, {2, 250, 1 << 20}, {4, 250, 1 << 20}, {8, 250, 1 << 20}, {16, 250, 1 << 20}, {32, 250, 1 << 20},
-		{8, 1000, 256 << 10}, {1, 17, 16 << 20}, {2, 17, 16 << 20}, {4, 17, 16 << 20}, {8, 17, 16 << 20}, {16, 17, 16 << 20},
+		{1, 250, 1 << 20, 1.01},
+		{2, 250, 1 << 20, 1.01},
+		{4, 250, 1 << 20, 1.03},
+		{8, 250, 1 << 20, 1.08},
+		{16, 250, 1 << 20, 1.13},
+		{32, 250, 1 << 20, 1.30},
+		{8, 1000, 256 << 10, 1.08},
+		{1, 17, 16 << 20, 1.01},
+		{2, 17, 16 << 20, 1.03},
+		{4, 17, 16 << 20, 1.15},
+		{8, 17, 16 << 20, 1.32},
 	} {
-		cfg := config(c.n, c.pieces, c.length, 12.5e6)
-		start := time.Now()
+		cfg := config(c.receivers, c.pieces, c.length)
 		res, err := Run(cfg)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("N=%d P=%d: %v", c.receivers, c.pieces, err)
+			continue
 		}
-		base := float64(cfg.Layout.Size) / cfg.Rate
-		limit := 1 + math.Floor(math.Log2(float64(c.n)))/float64(c.pieces)
-		fmt.Printf("N=%-3d P=%-4d last %.3f of bytes/rate, %.3f of the limit; seed sent %.3f; %d events in %v\n", c.n, c.pieces,
-			res.Last.Seconds()/base, res.Last.Seconds()/base/limit, float64(res.SeedSent)/float64(cfg.Layout.Size), res.Events, time.Since(start).Round(time.Millisecond))
+		limit := 1 + math.Floor(math.Log2(float64(c.receivers)))/float64(c.pieces)
+		ratio := res.Last.Seconds() * cfg.Rate / float64(cfg.Layout.Size) / limit
+		t.Logf("N=%-2d P=%-4d %.3f of the limit, the seed sent %.3f images", c.receivers, c.pieces, ratio, float64(res.SeedSent)/float64(cfg.Layout.Size))
+		if ratio > c.within {
+			t.Errorf("N=%d P=%d: %.3f of the limit, want at most %.2f", c.receivers, c.pieces, ratio, c.within)
+		}
+	}
+}
+
+func TestRunRepeatsItself(t *testing.T) {
+	cfg := config(6, 60, 1<<20)
+	cfg.Seed = 42
+	a, err := Run(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := Run(cfg); !reflect.DeepEqual(a, b) {
+		t.Fatalf("%+v and %+v", a, b)
+	}
+}
+
+// A receiver that vanishes costs the others little; one that comes late finishes too.
+func TestVanishedAndLate(t *testing.T) {
+	cfg := config(8, 250, 1<<20)
+	cfg.Node = func(i int, n *Node) {
+		switch i {
+		case 3:
+			n.Leave = 10 * time.Second
+		case 5:
+			n.Join = 10 * time.Second
+		}
+	}
+	res, err := Run(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := time.Duration(float64(cfg.Layout.Size) / cfg.Rate * 1e9)
+	for i, done := range res.Done {
+		limit := alone + 5*time.Second
+		if i+1 == 5 {
+			limit += 10 * time.Second
+		}
+		if i+1 != 3 && (done == 0 || done > limit) {
+			t.Errorf("receiver %d was done after %v, want %v", i+1, done, limit)
+		}
 	}
 }

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# ezio-btfiles: partclone images and filesystems to torrent.info and btfiles.
+
+load helper
+
+@test "a partclone image from a file and from a pipe gives partclone's own torrent" {
+	ext4 e.img
+	partclone.extfs -c -s e.img -o e.pcl 2>/dev/null
+	partclone.extfs -c -T -s e.img -o t 2>/dev/null
+	ezio-mktorrent -q --coalesce t > want.torrent
+	ezio-btfiles -q --piece-length 16MiB < e.pcl | ezio-mktorrent -q --coalesce > file.torrent
+	partclone.extfs -c -s e.img -o - 2>/dev/null | ezio-btfiles -q --piece-length 16MiB | ezio-mktorrent -q --coalesce > pipe.torrent
+	ezio-btfiles -q --piece-length 16MiB -s e.img | ezio-mktorrent -q --coalesce > source.torrent
+	for f in file pipe source; do
+		[ "$(infohash $f.torrent)" = "$(infohash want.torrent)" ]
+	done
+	partclone.extfs -c -s e.img -o - 2>/dev/null | ezio-btfiles -q | ezio-mktorrent -q > a.torrent
+	ezio-verify -q -t a.torrent -d e.img
+}
+
+@test "-o writes a btfiles directory that seeds, --image a raw image that verifies" {
+	ext4 e.img
+	partclone.extfs -c -s e.img -o - 2>/dev/null | ezio-btfiles -q -o dir --image raw.img | ezio-mktorrent -q > a.torrent
+	[ "$(ezio-mktorrent -q dir > d.torrent; infohash d.torrent)" = "$(infohash a.torrent)" ]
+	ezio-verify -q -t a.torrent -d raw.img
+	same_files raw.img
+	seed a.torrent dir
+	recv target.img
+	same_files target.img
+	fails 4 ezio-btfiles -q -o dir -s e.img
+}
+
+@test "a device of an unknown filesystem: every block, and it says so" {
+	head -c 3M /dev/urandom > junk.img
+	loop junk.img
+	ezio-btfiles -s "$DEV" 2> err | ezio-mktorrent -q > a.torrent
+	grep -qi 'every' err
+	ezio-verify -q -t a.torrent -d junk.img
+	printf X | dd of=junk.img bs=1 seek=2999999 conv=notrunc status=none
+	printf Y | dd of=junk.img bs=1 seek=1999999 conv=notrunc status=none
+	run -3 ezio-verify -q -t a.torrent -d junk.img
+}
+
+@test "a damaged or cut image: an error, nothing on stdout, no directory" {
+	ext4 e.img 64M
+	partclone.extfs -c -s e.img -o e.pcl 2>/dev/null
+	size=$(stat -c %s e.pcl)
+	for cut in 5 50 109 200 $((size / 2)) $((size - 1)); do
+		head -c $cut e.pcl > cut.pcl
+		fails 1 sh -c 'ezio-btfiles -q -o dir < cut.pcl'
+		[ ! -e dir ]
+	done
+	for at in 60 150 $((size / 3)); do
+		cp e.pcl bad.pcl
+		printf '\125' | dd of=bad.pcl bs=1 seek=$at conv=notrunc status=none
+		if cmp -s e.pcl bad.pcl; then printf '\252' | dd of=bad.pcl bs=1 seek=$at conv=notrunc status=none; fi
+		fails 1 sh -c 'ezio-btfiles -q -o dir < bad.pcl'
+		[ ! -e dir ]
+	done
+	fails 1 sh -c 'ezio-btfiles -q < /dev/null'
+	fails 1 sh -c 'head -c 1M /dev/urandom | ezio-btfiles -q'
+}
+
+@test "a source mounted read-write is refused, --force goes on" {
+	ext4 e.img
+	loop e.img
+	mnt "$DEV" m
+	fails 4 ezio-btfiles -q -s "$DEV"
+	[[ $err == *mounted* ]]
+	ezio-btfiles -q --force -s "$DEV" | grep -q '^sha1: '
+}
