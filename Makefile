@@ -33,7 +33,7 @@ unit:
 	$(GO) test -race ./...
 
 bats: build
-	bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
+	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
 
 # Other people's BitTorrent clients with ours in one swarm.
 interop: build

@@ -113,14 +113,15 @@ image() {
 	jq -e -s 'any(.[]; .event == "progress" and has("done_bytes") and has("total_bytes") and has("rate_down") and has("rate_up") and has("peers") and has("eta_seconds"))' ezio-recv.out
 }
 
-@test "fsync is called on the target before done" {
+@test "the target is synced after the last write to it and before done" {
 	image
 	seed a.torrent e.img
-	strace -f -qq -e trace=fsync,fdatasync,write -e signal=none -o trace ezio-recv -t "$URL" -d target.img --listen :0 --seed-idle 0 --progress json > out
-	sync_at=$(grep -nE 'f(data)?sync\([0-9]+\) += 0' trace | head -n 1 | cut -d: -f1)
+	strace -f -qq -e trace=pwrite64,fsync,fdatasync,write -e signal=none -o trace ezio-recv -t "$URL" -d target.img --listen :0 --seed-idle 0 --progress json > out
 	done_at=$(grep -n 'event.":."done' trace | head -n 1 | cut -d: -f1)
-	echo "sync in line $sync_at, done in line $done_at"
-	[ -n "$sync_at" ] && [ -n "$done_at" ] && [ "$sync_at" -lt "$done_at" ]
+	last_write=$(grep -n 'pwrite64(' trace | tail -n 1 | cut -d: -f1)
+	sync_at=$(tail -n "+$last_write" trace | grep -nE 'f(data)?sync(\([0-9]+\)| resumed>\)) += 0' | head -n 1 | cut -d: -f1)
+	echo "last write in line $last_write, synced $sync_at lines later, done in line $done_at"
+	[ -n "$sync_at" ] && [ "$((last_write + sync_at - 1))" -lt "$done_at" ]
 }
 
 @test "kill -9 in the middle, run again: it keeps what is right and finishes" {

@@ -113,7 +113,7 @@ fails() {
 	local want=$1
 	shift
 	local code=0
-	"$@" >fails.out 2>fails.err || code=$?
+	timeout 60 "$@" >fails.out 2>fails.err || code=$?
 	err=$(cat fails.err)
 	echo "exit $code: $err"
 	[ "$code" = "$want" ]

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"ezio/lib/picker"
 	"ezio/lib/piece"
 	"ezio/lib/wire"
@@ -297,8 +299,17 @@ func (c *conn) next() (control []byte, b wire.Block, isBlock bool) {
 }
 
 func (c *conn) writeBlock(control []byte, b wire.Block) error {
-	if err := c.s.limiter.WaitN(c.s.ctx, int(b.Length)); err != nil {
-		return err
+	if c.s.limiter.Limit() != rate.Inf {
+		// Messages do not wait for the limit.
+		if len(control) > 0 {
+			if _, err := c.nc.Write(control); err != nil {
+				return err
+			}
+			control = nil
+		}
+		if err := c.s.limiter.WaitN(c.s.ctx, int(b.Length)); err != nil {
+			return err
+		}
 	}
 	prefix := wire.AppendPieceHeader(control, b)
 	off, _ := c.s.torrent.Layout.Span(int(b.Piece))
