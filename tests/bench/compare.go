@@ -72,7 +72,7 @@ func differ(got, want []byte, partial bool) int {
 	zeros := make([]byte, page)
 	for i := 0; i < len(got); i += page {
 		end := min(i+page, len(got))
-		if !bytes.Equal(got[i:end], want[i:end]) && !(bytes.Equal(got[i:end], zeros[:end-i])) {
+		if !bytes.Equal(got[i:end], want[i:end]) && !(partial && bytes.Equal(got[i:end], zeros[:end-i])) {
 			return i
 		}
 	}
