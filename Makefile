@@ -43,7 +43,8 @@ interop: build
 # Swarms in network namespaces with limited links, ours beside others: see tests/bench.
 bench: build
 	tests/needs bench
-	cd tests/bench && $(GO) run . -bin $(CURDIR)/bin $(BENCH)
+	cd tests/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench/ ./...
+	bin/bench/bench $(BENCH)
 
 lint:
 	@fmt=$$(gofmt -l cmd lib tests); test -z "$$fmt" || { echo "gofmt: $$fmt"; exit 1; }
