@@ -182,7 +182,7 @@ func (p *Picker) Failed(i int) {
 
 // fetch asks every peer that serves us for as much as its link takes.
 func (p *Picker) fetch() {
-	if p.have.All() {
+	if p.cfg.Seed || p.have.All() { // a seed that lost a piece cannot write it back
 		return
 	}
 	for _, q := range p.order {

@@ -177,7 +177,7 @@ func (p *Picker) PeerBitfield(id ID, b *piece.Bitfield) {
 // Interesting says whether a peer has anything that is missing here.
 func (p *Picker) Interesting(id ID) bool {
 	q := p.peers[id]
-	if q == nil || p.have.All() {
+	if q == nil || p.cfg.Seed || p.have.All() {
 		return false
 	}
 	for i, b := range q.has.Bytes() {

@@ -259,3 +259,13 @@ func TestWithdrawnPieceIsNotServed(t *testing.T) {
 		t.Fatal("a withdrawn piece is served")
 	}
 }
+
+// A seed only reads its disk: a piece it lost stays lost, whoever else has it.
+func TestSeedNeverFetches(t *testing.T) {
+	p := newPicker(4, 10, all(4))
+	join(p, 1, all(4))
+	p.Withdraw(2)
+	if p.Interesting(1) || len(of(Request, p.Act(start))) != 0 {
+		t.Fatal("a seed asks for the piece it lost")
+	}
+}

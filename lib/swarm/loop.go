@@ -281,7 +281,7 @@ func (l *loop) onPiece(i int) {
 		})
 	}
 	if l.have.All() {
-		close(l.s.complete)
+		l.s.completed.Do(func() { close(l.s.complete) })
 	}
 }
 

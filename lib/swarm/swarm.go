@@ -89,6 +89,7 @@ type Swarm struct {
 	port      int
 	events    chan func()
 	complete  chan struct{} // closed when every piece is here
+	completed sync.Once     // it may happen twice: a piece can be withdrawn
 	sockets   sockets
 
 	loop *loop // only the loop's goroutine looks into it
@@ -135,7 +136,7 @@ func (s *Swarm) Start() error {
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if s.store.Complete() {
-		close(s.complete)
+		s.completed.Do(func() { close(s.complete) })
 	}
 	s.wg.Go(s.loop.run)
 	s.work.start()
