@@ -211,43 +211,6 @@ func TestDiskFailureEndsIt(t *testing.T) {
 	}
 }
 
-// A bad sector on the seed costs its piece, and nothing else.
-func TestSeedReadErrorWithdrawsThePiece(t *testing.T) {
-	tor, disk := image(t, 64, 64<<10)
-	bad := &ram{b: disk.b}
-	off, _ := tor.Layout.Span(20)
-	for e := range tor.Map.Slices(off+70, 1) {
-		bad.readBad = e.Offset
-	}
-	reported := make(chan int, 100)
-	seed := begin(t, tor, store.NewSource(tor, bad, "seed"), Config{ReadFailed: func(i int, err error) {
-		if errors.Is(err, errDisk) {
-			reported <- i
-		}
-	}})
-	d := &ram{b: make([]byte, len(disk.b))}
-	st := store.New(tor, d, "target")
-	s := begin(t, tor, st, Config{})
-	s.AddPeers([]netip.AddrPort{addr(seed)})
-	deadline := time.After(30 * time.Second)
-	for st.Have().Count() < 63 {
-		select {
-		case <-deadline:
-			t.Fatalf("only %d of 63 good pieces came", st.Have().Count())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	if i := <-reported; i != 20 {
-		t.Fatalf("piece %d was reported", i)
-	}
-	// Another seed has it.
-	other := begin(t, tor, store.NewSource(tor, disk, "other"), Config{})
-	s.AddPeers([]netip.AddrPort{addr(other)})
-	if err := wait(t, s); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A peer whose disk changed after it was checked sends pieces that do not match: they are not
 // written, it is banned once it did so twice, and the job is finished with the others.
 func TestLiarIsBanned(t *testing.T) {
