@@ -99,6 +99,12 @@ torrent() {
 	HASH=$(infohash a.torrent)
 }
 
+# seconds NAME: how long the receiver there took, from its start to done.
+seconds() {
+	jq -s 'def at(e): map(select(.event == e))[0].time | sub("Z$"; "") | split(".") |
+		(.[0] + "Z" | fromdate) + ("0." + (.[1] // "0") | tonumber); at("done") - at("start")' "$1.out"
+}
+
 # seed_at NAME [OPTIONS]: ezio-seed there, of the image; $TRACKER and $URL are its tracker's.
 seed_at() {
 	launch "$1" ezio-seed -t a.torrent -d "$BATS_FILE_TMPDIR/e.img" --progress json "${@:2}"

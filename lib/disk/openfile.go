@@ -78,11 +78,12 @@ func noData(f *os.File) bool {
 func lock(f *os.File) error {
 	fd := f.Fd()
 	whole := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET}
-	for _, err := range []error{
-		unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB),
-		unix.FcntlFlock(fd, unix.F_OFD_SETLK, &whole),
+	// One after the other: who loses the first must not take the second from the winner.
+	for _, take := range []func() error{
+		func() error { return unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) },
+		func() error { return unix.FcntlFlock(fd, unix.F_OFD_SETLK, &whole) },
 	} {
-		if err == unix.EAGAIN || err == unix.EACCES {
+		if err := take(); err == unix.EAGAIN || err == unix.EACCES {
 			return &RefusedError{
 				Reason: "it is in use by another process",
 				Hint:   "fuser -v shows which; lslocks too",
