@@ -53,7 +53,10 @@ untouched() { [ "$(sha1sum < t.img)" = "$before" ]; }
 	echo 'start=2048' | sfdisk -q t.img
 	loop t.img
 	# Not every kernel reads partition tables, and without udev nobody makes the node.
+	# A loop device keeps its partitions when it is detached, so take them away before and after.
+	delpart "$DEV" 1 2>/dev/null || true
 	addpart "$DEV" 1 2048 100000
+	echo "$DEV" >> parts
 	IFS=: read -r major minor < "/sys/block/${DEV##*/}/${DEV##*/}p1/dev"
 	mknod p1 b "$major" "$minor"
 	mkfs.ext4 -q -F p1
