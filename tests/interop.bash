@@ -141,14 +141,14 @@ counts() {
 }
 
 # opentracker_at NAME: Debian's build knows whitelisted torrents only, and reads the list after it
-# has locked itself up in its directory as nobody.
+# has locked itself up in its directory as nobody. HTTP is on port 6969, UDP on 6970.
 opentracker_at() {
 	mkdir -m 755 whitelist
 	echo "$HASH" >whitelist/list
 	launch "$1" opentracker -d "$PWD/whitelist" -w list -u nobody -p 6969 -P 6970
 }
 
-# share: a copy of the btfiles directory for a foreign client to seed from.
+# share DIR: a copy of the btfiles directory for a foreign client to seed from.
 share() {
 	mkdir -p "$1"
 	cp -a "$BATS_FILE_TMPDIR/root" "$1"
@@ -194,12 +194,12 @@ transmission() {
 }
 
 libtorrent() {
-	launch "$1" "$BATS_TEST_DIRNAME/libtorrent-peer" "$2" "$3"
+	launch "$1" "$BATS_TEST_DIRNAME/libtorrent-peer" "${@:2}"
 }
 
 # anacrolix: its own command of that name, which has DIR from where it runs.
 anacrolix() {
 	local version=v1.61.0 bin=$BATS_FILE_TMPDIR/anacrolix
-	[ -x "$bin/torrent" ] || GOBIN=$bin CGO_ENABLED=0 go install "github.com/anacrolix/torrent/cmd/torrent@$version"
-	launch "$1" env -C "$3" "$bin/torrent" download --no-dht --no-port-forward --no-webtorrent --no-pex --verify --seed "$PWD/$2"
+	[ -x "$bin/torrent" ] || GOBIN=$bin CGO_ENABLED=0 timeout 300 go install "github.com/anacrolix/torrent/cmd/torrent@$version"
+	launch "$1" env -C "$3" "$bin/torrent" download --no-dht --no-port-forward --no-webtorrent --no-pex --seed "$PWD/$2"
 }
