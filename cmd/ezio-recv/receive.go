@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"ezio/lib/cli"
@@ -60,6 +61,7 @@ type job struct {
 	from   sources
 	target *disk.Target
 	store  *store.Store
+	doubts doubts
 }
 
 func (j *job) run() error {
@@ -67,7 +69,11 @@ func (j *job) run() error {
 	if err := j.resume(ctx); err != nil {
 		return err
 	}
-	sw := swarm.New(j.t, j.store, swarm.Config{Listen: j.c.String("listen")})
+	sw := swarm.New(j.t, j.store, swarm.Config{
+		Listen:     j.c.String("listen"),
+		Banned:     j.r.Banned,
+		ReadFailed: j.readFailed,
+	})
 	if err := sw.Start(); err != nil {
 		return cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
 	}
@@ -106,6 +112,12 @@ func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
 		"target":   j.target.Path(),
 		"port":     sw.Port(),
 	})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ending, end := context.WithCancel(ctx)
+	defer end()
+	wg.Go(func() { j.store.WriteBack(ending) })
+	wg.Go(func() { j.watchStall(ending, sw, a) })
 	return sw.Wait(ctx)
 }
 
@@ -114,26 +126,33 @@ func (j *job) finish(ctx context.Context) error {
 	if err := j.store.Sync(); err != nil {
 		return err
 	}
+	check := j.settleDoubts
 	if j.c.Bool("verify-after") {
-		if err := j.readBack(ctx); err != nil {
-			return err
-		}
+		check = j.verifyAfter
+	}
+	if err := check(ctx); err != nil {
+		return err
 	}
 	j.r.Done(progress.Fields{"bytes": j.t.Layout.Size, "pieces": len(j.t.Pieces), "target": j.target.Path()})
 	return nil
 }
 
-// readBack hashes the whole image again as the device, not the cache, returns it.
-func (j *job) readBack(ctx context.Context) error {
-	if err := j.target.DropCache(0, j.target.Size()); err != nil {
-		return fmt.Errorf("drop the cache of %s: %w", j.target.Path(), err)
-	}
-	bad, err := j.scan(ctx, "verifying")
+// verifyAfter hashes the whole image again.
+func (j *job) verifyAfter(ctx context.Context) error {
+	bad, err := j.readBack(ctx, "verifying", nil)
 	if err == nil && bad > 0 {
 		err = &cli.Error{Code: cli.Mismatch, Err: fmt.Errorf("%s: %d of %d pieces read back wrong", j.target.Path(), bad, len(j.t.Pieces)),
 			Hint: "the device does not hold what was written to it: check its health"}
 	}
 	return err
+}
+
+// readBack hashes pieces, nil for all, as the device, not the cache, returns them.
+func (j *job) readBack(ctx context.Context, phase string, which []int) (bad int, err error) {
+	if err := j.target.DropCache(0, j.target.Size()); err != nil {
+		return 0, fmt.Errorf("drop the cache of %s: %w", j.target.Path(), err)
+	}
+	return j.scan(ctx, phase, which)
 }
 
 // linger uploads until nobody has asked for anything for --seed-idle. An interruption ends it

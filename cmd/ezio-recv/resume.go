@@ -33,7 +33,7 @@ func (j *job) resume(ctx context.Context) error {
 		j.store.Forget()
 		return nil
 	}
-	if _, err := j.scan(ctx, "checking"); err != nil {
+	if _, err := j.scan(ctx, "checking", nil); err != nil {
 		return err
 	}
 	j.r.Printf("%s of %s are right on %s already",
@@ -41,12 +41,19 @@ func (j *job) resume(ctx context.Context) error {
 	return nil
 }
 
-// scan rehashes the whole target and returns how many pieces are not right.
-func (j *job) scan(ctx context.Context, phase string) (bad int, err error) {
+// scan rehashes pieces (ascending), nil for all, and returns how many are not right.
+func (j *job) scan(ctx context.Context, phase string, which []int) (bad int, err error) {
 	count := &cli.Counter{Total: j.t.Layout.Size}
+	if which != nil {
+		count.Total = 0
+		for _, i := range which {
+			_, n := j.t.Layout.Span(i)
+			count.Total += n
+		}
+	}
 	j.r.Start(phase, count.Sample, progress.Fields{"target": j.target.Path()})
 	defer j.r.Stop()
-	err = j.store.Scan(ctx, nil, func(bytes int64, ok bool) {
+	err = j.store.Scan(ctx, which, func(bytes int64, ok bool) {
 		count.Add(bytes)
 		if !ok {
 			bad++

@@ -42,6 +42,10 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 		Listen:      c.String("listen"),
 		UploadLimit: c.SizeOf("upload-limit"),
 		SlowStart:   c.Bool("slow-start"),
+		Banned:      r.Banned,
+		ReadFailed: func(i int, err error) {
+			r.Printf("piece %d is not served any more: %v", i, err)
+		},
 	})
 	if err := sw.Start(); err != nil {
 		return cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")

@@ -43,6 +43,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	have   *piece.Bitfield
+	put    []int // pieces that were Put since the last writeBack
 	err    error // the first write that failed
 	failed chan struct{}
 }
@@ -157,6 +158,7 @@ func (s *Store) Put(i int, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.have.Set(i)
+	s.put = append(s.put, i)
 	return nil
 }
 
