@@ -21,7 +21,7 @@ const (
 	maxBlockSize = 64 << 20 // partclone's own MAX_BLOCK_SIZE
 )
 
-// checksum_mode_enum in src/checksum.h.
+// checksum_mode_enum in src/checksum.h; those of XXH are of 2025, in a partclone built with libxxhash.
 const (
 	checksumNone   = 0x00
 	checksumCRC32  = 0x20
@@ -123,22 +123,17 @@ func (h *Header) parseV2(b []byte) error {
 }
 
 func (h *Header) checkModes() error {
-	switch h.checksum {
-	case checksumNone:
-		h.checksumSize, h.blocksPerChecksum = 0, 0
-	case checksumCRC32:
-		if h.checksumSize != 4 {
-			return fmt.Errorf("CRC32 checksums of %d bytes", h.checksumSize)
-		}
-		if h.blocksPerChecksum == 0 {
-			return errors.New("a checksum for every 0 blocks")
-		}
-	case checksumXXH64:
-		return errors.New("unsupported checksum mode XXH64 (partclone -a 2)")
-	case checksumXXH128:
-		return errors.New("unsupported checksum mode XXH128 (partclone -a 3)")
-	default:
+	sizes := map[uint16]int64{checksumNone: 0, checksumCRC32: 4, checksumXXH64: 8, checksumXXH128: 16}
+	size, ok := sizes[h.checksum]
+	switch {
+	case !ok:
 		return fmt.Errorf("unknown checksum mode %#x", h.checksum)
+	case h.checksum == checksumNone:
+		h.checksumSize, h.blocksPerChecksum = 0, 0
+	case h.checksumSize != size:
+		return fmt.Errorf("%s checksums of %d bytes", checksumName(h.checksum), h.checksumSize)
+	case h.blocksPerChecksum == 0:
+		return errors.New("a checksum for every 0 blocks")
 	}
 	switch h.bitmap {
 	case bitmapNone, bitmapBit, bitmapByte:

@@ -20,7 +20,8 @@ import (
 )
 
 // The testdata are one small minix filesystem (192 blocks of 1 KiB, 14 used) as it is, as written
-// by partclone 0.2.89 (format 0001), by 0.3.23 (0002), and its domain map by the latter.
+// by partclone 0.2.89 (format 0001), by 0.3.23 (0002), its domain map by the latter, and with sums
+// of XXH64 and XXH128 by 0.3.47 (-a 2 and 3; -k 3 but for "one", -K where it says running).
 func testdata(t testing.TB, name string) []byte {
 	t.Helper()
 	f, err := os.Open("testdata/" + name + ".gz")
@@ -68,7 +69,10 @@ func TestRealImages(t *testing.T) {
 		name   string
 		format int
 		tool   string
-	}{{"minix-0001", 1, ""}, {"minix-0002", 2, "0.3.23"}} {
+	}{
+		{"minix-0001", 1, ""}, {"minix-0002", 2, "0.3.23"}, {"minix-xxh64", 2, "0.3.47"}, {"minix-xxh64-one", 2, "0.3.47"},
+		{"minix-xxh64-running", 2, "0.3.47"}, {"minix-xxh128", 2, "0.3.47"}, {"minix-xxh128-running", 2, "0.3.47"},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, used, err := decode(iotest.OneByteReader(bytes.NewReader(testdata(t, tt.name))))
 			if err != nil {
@@ -262,7 +266,10 @@ func TestVariants(t *testing.T) {
 
 // Every image cut short, anywhere, and every one with a byte more, is refused.
 func TestTruncated(t *testing.T) {
-	images := map[string][]byte{"minix-0001": testdata(t, "minix-0001"), "minix-0002": testdata(t, "minix-0002")}
+	images := map[string][]byte{
+		"minix-0001": testdata(t, "minix-0001"), "minix-0002": testdata(t, "minix-0002"),
+		"minix-xxh64": testdata(t, "minix-xxh64"), "minix-xxh128": testdata(t, "minix-xxh128"),
+	}
 	for name, s := range variants() {
 		if s.blocks < 1000 {
 			images[name], _, _ = s.write()
@@ -284,7 +291,7 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// Format 0002 with CRC32 protects every byte. One flipped bit is found wherever it is.
+// Format 0002 with checksums protects every byte. One flipped bit is found wherever it is.
 func TestBitFlips(t *testing.T) {
 	for _, name := range []string{"default", "no reseed", "checksum a block", "one checksum", "exact last group"} {
 		s := variants()[name]
@@ -296,6 +303,16 @@ func TestBitFlips(t *testing.T) {
 			if _, _, err := decode(bytes.NewReader(bad)); err == nil {
 				t.Fatalf("%s: no error with a bit flipped in byte %d", name, i)
 			}
+		}
+	}
+	for _, name := range []string{"minix-xxh64", "minix-xxh64-running", "minix-xxh128", "minix-xxh128-running"} {
+		image := testdata(t, name)
+		for i := range image {
+			image[i] ^= 1 << (i % 8)
+			if _, _, err := decode(bytes.NewReader(image)); err == nil {
+				t.Fatalf("%s: no error with a bit flipped in byte %d", name, i)
+			}
+			image[i] ^= 1 << (i % 8)
 		}
 	}
 }
@@ -366,8 +383,8 @@ func TestBadHeaders(t *testing.T) {
 		{"201 blocks used of 200", edit(func(h []byte) { le.PutUint64(h[76:], 201) })},
 		{"no bitmap, yet only 100", edit(func(h []byte) { h[105] = bitmapNone })},
 		{"bitmap mode 0x2", edit(func(h []byte) { h[105] = 2 })},
-		{"unsupported checksum mode XXH64", edit(func(h []byte) { h[96] = checksumXXH64 })},
-		{"unsupported checksum mode XXH128", edit(func(h []byte) { h[96] = checksumXXH128 })},
+		{"XXH64 checksums of 4 bytes", edit(func(h []byte) { h[96] = checksumXXH64 })},
+		{"XXH128 checksums of 4 bytes", edit(func(h []byte) { h[96] = checksumXXH128 })},
 		{"unknown checksum mode", edit(func(h []byte) { h[96] = 0x21 })},
 		{"CRC32 checksums of 8 bytes", edit(func(h []byte) { h[98] = 8 })},
 		{"every 0 blocks", edit(func(h []byte) { le.PutUint32(h[100:], 0) })},

@@ -4,6 +4,7 @@ package partclone
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,25 +41,33 @@ type Reader struct {
 // what the header claims.
 func NewReader(r io.Reader) (*Reader, error) {
 	src := bufio.NewReaderSize(r, readAhead)
-	h, err := readHeader(src)
+	h, m, err := readFront(src)
 	if err != nil {
-		return nil, fmt.Errorf("partclone image: %w", err)
-	}
-	list, err := readBitmap(src, &h)
-	if err != nil {
-		return nil, fmt.Errorf("partclone image: %w", err)
-	}
-	m, err := extent.New(list)
-	if err != nil {
-		return nil, fmt.Errorf("partclone image: %w", err)
+		return nil, err
 	}
 	if ahead := h.BlockSize + 2*padding; h.Format == 1 && ahead <= maxReadAhead {
 		src = bufio.NewReaderSize(src, int(ahead))
 	}
-	p := &Reader{Header: h, src: src, m: m}
-	p.sum.firstByteOnly = h.Format == 1
+	p := &Reader{Header: h, src: src, m: m, sum: newChecksum(&h)}
 	p.nextGroup()
 	return p, nil
+}
+
+// readFront reads everything that precedes the blocks.
+func readFront(src io.Reader) (Header, *extent.Map, error) {
+	h, err := readHeader(src)
+	if err != nil {
+		return h, nil, fmt.Errorf("partclone image: %w", err)
+	}
+	list, err := readBitmap(src, &h)
+	if err != nil {
+		return h, nil, fmt.Errorf("partclone image: %w", err)
+	}
+	m, err := extent.New(list)
+	if err != nil {
+		return h, nil, fmt.Errorf("partclone image: %w", err)
+	}
+	return h, m, nil
 }
 
 // Extents are the used blocks: ascending, maximal runs at disk offsets.
@@ -110,15 +119,15 @@ func (r *Reader) nextGroup() {
 func (r *Reader) endGroup() error {
 	if r.checksumSize > 0 {
 		first := (r.pos - 1) / (r.blocksPerChecksum * r.BlockSize) * r.blocksPerChecksum * r.BlockSize
-		var b [4]byte
-		if _, err := io.ReadFull(r.src, b[:]); err != nil {
+		b := make([]byte, r.checksumSize)
+		if _, err := io.ReadFull(r.src, b); err != nil {
 			return r.blockError(first, r.pos-1, fmt.Errorf("checksum: %w", unexpected(err)))
 		}
-		if want := binary.LittleEndian.Uint32(b[:]); want != r.sum.value() {
-			return r.blockError(first, r.pos-1, fmt.Errorf("%w: CRC32 is %08x, the image says %08x", ErrChecksum, r.sum.value(), want))
+		if sum := r.sum.value(); !bytes.Equal(b, sum) {
+			return r.blockError(first, r.pos-1, fmt.Errorf("%w: %s is %x, the image says %x", ErrChecksum, checksumName(r.checksum), sum, b))
 		}
 		if r.reseed {
-			r.sum.crc = 0
+			r.sum.reset()
 		}
 	}
 	if r.Format == 1 && r.pos == r.BlockSize {
@@ -156,7 +165,7 @@ func (r *Reader) findPadding() bool {
 	right := func(skip int64) bool {
 		sum := r.sum
 		sum.write(b[skip:skip+r.BlockSize], 0, r.BlockSize)
-		return sum.value() == binary.LittleEndian.Uint32(b[skip+r.BlockSize:])
+		return bytes.HasPrefix(b[skip+r.BlockSize:], sum.value())
 	}
 	return !right(0) && right(padding)
 }
