@@ -71,3 +71,22 @@ load helper
 	[[ $err == *mounted* ]]
 	ezio-btfiles -q --force -s "$DEV" | grep -q '^sha1: '
 }
+
+@test "a partclone image as it is seeds and verifies, whatever its checksums" {
+	ext4 e.img
+	ezio-btfiles -q -s e.img | ezio-mktorrent -q > a.torrent
+	for args in "" "-a 0" "-k 1" "-k 7 -K"; do
+		# shellcheck disable=SC2086 # options
+		partclone.extfs -c $args -s e.img -O e.pcl 2>/dev/null
+		ezio-verify -q -t a.torrent -d e.pcl
+		seed a.torrent e.pcl --check
+		head -c 160M /dev/urandom > target.img
+		recv target.img --force
+		kill "$SEED"
+		ezio-verify -q -t a.torrent -d target.img
+		same_files target.img
+	done
+	truncate -s -1 e.pcl
+	fails 1 ezio-verify -q -t a.torrent -d e.pcl
+	fails 1 ezio-seed -q -t a.torrent -d e.pcl --listen :0 --tracker-listen :0
+}

@@ -15,9 +15,9 @@ import (
 
 func main() { cli.Main(run) }
 
-const manual = `Serves the image that the torrent describes from the device, image file or btfiles directory it
-was captured from, until it is interrupted. It is the tracker as well, and hands out the torrent,
-so that receivers need nothing but its address:
+const manual = `Serves the image that the torrent describes from the device, image file, btfiles directory or
+uncompressed partclone image it was captured from, until it is interrupted. It is the tracker as
+well, and hands out the torrent, so that receivers need nothing but its address:
 
   ezio-seed -t a.torrent -d /dev/sda1
   ezio-recv -t http://SEED:6969/a.torrent -d /dev/sda1       on every other machine
@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Text:  manual,
 		Flags: []ucli.Flag{
 			cli.TorrentFlag(),
-			&ucli.StringFlag{Name: "source", Aliases: []string{"d"}, Usage: "`DEVICE`, image file or btfiles directory to serve from"},
+			&ucli.StringFlag{Name: "source", Aliases: []string{"d"}, Usage: "`DEVICE`, image file, btfiles directory or partclone image to serve from"},
 			&ucli.StringFlag{Name: "listen", Aliases: []string{"l"}, Value: ":6881", Usage: "`[HOST]:PORT` for peers, :0 for any free port"},
 			&ucli.StringFlag{Name: "tracker-listen", Value: ":6969", Usage: "`[HOST]:PORT` of the tracker and web page, :0 for any free port"},
 			&ucli.BoolFlag{Name: "no-tracker", Usage: "no tracker and no web page; announce to the torrent's own"},

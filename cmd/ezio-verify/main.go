@@ -22,7 +22,8 @@ import (
 
 func main() { cli.Main(run) }
 
-const manual = `Hashes every piece on the device, image or btfiles directory and compares it with the torrent.
+const manual = `Hashes every piece on the device, image, btfiles directory or uncompressed partclone image
+and compares it with the torrent.
 Each disk range that differs is a line on standard output: piece, disk offset and length in bytes,
 separated by tabs. Exit code 0 means that every byte of the image is right, 3 that some is not;
 ezio-recv with the same -t and -d repairs just that.
@@ -37,7 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Text:  manual,
 		Flags: []ucli.Flag{
 			cli.TorrentFlag(),
-			&ucli.StringFlag{Name: "target", Aliases: []string{"d"}, Usage: "`DEVICE`, image file or btfiles directory"},
+			&ucli.StringFlag{Name: "target", Aliases: []string{"d"}, Usage: "`DEVICE`, image file, btfiles directory or partclone image"},
 			&ucli.BoolFlag{Name: "json", Usage: "print bad ranges as JSON objects, one a line"},
 		},
 		Action: func(c *cli.Call) error {

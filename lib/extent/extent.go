@@ -128,6 +128,16 @@ func (m *Map) Slices(off, n int64) iter.Seq[Extent] {
 	}
 }
 
+// At finds the image offset of a disk offset, and how many bytes from there on the extent that holds
+// it has. ok is false where no extent does.
+func (m *Map) At(disk int64) (image, left int64, ok bool) {
+	i := sort.Search(len(m.extents), func(i int) bool { return m.extents[i].End() > disk })
+	if i == len(m.extents) || m.extents[i].Offset > disk {
+		return 0, 0, false
+	}
+	return m.starts[i] + disk - m.extents[i].Offset, m.extents[i].End() - disk, true
+}
+
 // Coalesce merges extents that touch. Image space stays the same, byte for byte; only the number
 // of records shrinks. Empty extents are dropped. The list must satisfy New.
 func Coalesce(list []Extent) []Extent {

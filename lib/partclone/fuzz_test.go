@@ -49,6 +49,8 @@ func FuzzHeader(f *testing.F) {
 func FuzzImage(f *testing.F) {
 	f.Add(testdata(f, "minix-0001"))
 	f.Add(testdata(f, "minix-0002"))
+	f.Add(testdata(f, "minix-xxh64"))
+	f.Add(testdata(f, "minix-xxh128-running"))
 	for _, s := range variants() {
 		if s.blocks < 1000 {
 			s.blockSize = 16
@@ -72,7 +74,32 @@ func FuzzImage(f *testing.F) {
 		if n > int64(len(b)) {
 			t.Fatalf("read %d bytes from an image of %d", n, len(b))
 		}
+		checkFile(t, b, p, err == nil)
 	})
+}
+
+// checkFile compares what a File gives of an image with what the Reader gave. A File need not notice
+// a wrong checksum, but whatever the Reader found right it has to have, and be as right.
+func checkFile(t *testing.T, image []byte, p *Reader, good bool) {
+	t.Helper()
+	f, err := NewFile(bytes.NewReader(image), int64(len(image)))
+	if err != nil {
+		if good {
+			t.Fatalf("as a file: %v", err)
+		}
+		return
+	}
+	if !good {
+		return
+	}
+	_, want, err := decode(bytes.NewReader(image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, p.Size())
+	if _, err := (extent.Image{Map: p.m, Disk: f}).ReadAt(got, 0); err != nil && err != io.EOF || !bytes.Equal(got, want) {
+		t.Fatalf("as a file it differs: %v", err)
+	}
 }
 
 func FuzzDomain(f *testing.F) {
