@@ -48,15 +48,15 @@ const (
 // made are the disks of this run; sfdisk takes its time.
 var made = map[string][]byte{}
 
-func disk(t testing.TB, script string) []byte {
+func disk(t testing.TB, size int64, script string) []byte {
 	if made[script] == nil {
-		made[script] = sfdisk(t, 32*mib, script)
+		made[script] = sfdisk(t, size, script)
 	}
 	return bytes.Clone(made[script])
 }
 
-func gptDisk(t testing.TB) []byte { return disk(t, gptScript) }
-func dosDisk(t testing.TB) []byte { return disk(t, dosScript) }
+func gptDisk(t testing.TB) []byte { return disk(t, 8*mib, gptScript) }
+func dosDisk(t testing.TB) []byte { return disk(t, 32*mib, dosScript) }
 
 func read(b []byte, sectors ...int64) (*Table, error) {
 	if len(sectors) == 0 {
