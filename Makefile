@@ -11,7 +11,7 @@ LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
 
-.PHONY: all build demo test unit bats interop bench lint fuzz install clean
+.PHONY: all build demo test unit bats test-faults interop bench lint fuzz install clean
 
 all: build
 
@@ -34,6 +34,11 @@ unit:
 
 bats: build
 	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
+
+# Faults injected into disks, peers, servers and networks: docs/reliability.md. Takes minutes.
+test-faults: build
+	tests/needs faults
+	cd tests/faults && $(GO) vet ./... && $(GO) test -count=1 -timeout 15m ./...
 
 # Other people's BitTorrent clients with ours in one swarm.
 interop: build

@@ -32,7 +32,7 @@ var ErrAbsent = errors.New("piece is not present")
 type Target interface {
 	io.ReaderAt
 	io.WriterAt
-	Sync() error
+	Sync() error // its error says what could not be synced
 }
 
 // A Store is one image on one disk. It is safe for concurrent use.
@@ -192,7 +192,7 @@ func (s *Store) Sync() error {
 		return err
 	}
 	if err := s.target.Sync(); err != nil {
-		return s.fail(fmt.Errorf("sync %s: %w", s.image.Path, err))
+		return s.fail(err)
 	}
 	return nil
 }
