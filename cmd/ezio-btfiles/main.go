@@ -17,6 +17,7 @@ import (
 	"ezio/lib/btinfo"
 	"ezio/lib/capture"
 	"ezio/lib/cli"
+	"ezio/lib/clonezilla"
 	"ezio/lib/partclone"
 	"ezio/lib/piece"
 	"ezio/lib/progress"
@@ -33,7 +34,14 @@ writes torrent.info, which ezio-mktorrent makes a torrent of:
 
 With -s, which blocks are in use is asked of the partclone program for the filesystem. Where there
 is none, or the filesystem is encrypted, damaged or unknown, every block is captured, and a line on
-standard error says so. Every checksum in a partclone image is verified.`
+standard error says so. Every checksum in a partclone image is verified.
+
+An image directory of Clonezilla's is described without the disk it was taken from:
+
+  ezio-btfiles --clonezilla /home/partimag/lab --image disk.img | ezio-mktorrent > a.torrent
+
+Its parts are unpacked by the programs that packed them. What they hold can only be described from
+there, not served: ezio-seed needs the raw image that --image writes on the way, or the disk.`
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
@@ -45,6 +53,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			&ucli.StringFlag{Name: "source", Aliases: []string{"s"}, Usage: "capture this `DEVICE` or image file, not standard input"},
 			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "also write a btfiles `DIR`: one file for each extent, and torrent.info"},
 			&ucli.StringFlag{Name: "image", Usage: "also write a sparse raw image to `FILE`"},
+			&ucli.StringFlag{Name: "clonezilla", Usage: "capture the disk whose image is in this `DIR` of Clonezilla's"},
+			&ucli.StringFlag{Name: "part", Usage: "with --clonezilla: only this disk or partition, by its `NAME` there, such as sda1"},
 			cli.SizeFlag("piece-length", "cut pieces of `SIZE`, a power of two; default: 256KiB to 16MiB, for a thousand pieces"),
 			&ucli.BoolFlag{Name: "raw", Usage: "capture every block of the source, whatever it holds"},
 			&ucli.StringFlag{Name: "fs", Usage: "the source holds this `TYPE` of filesystem, such as ext4"},
@@ -75,6 +85,12 @@ func check(c *cli.Call) error {
 				WithHint("one of %s; or --raw", strings.Join(partclone.Types(), ", "))
 		}
 	}
+	if c.IsSet("part") && !c.IsSet("clonezilla") {
+		return cli.Usagef("--part is about an image directory: --clonezilla is missing")
+	}
+	if c.IsSet("clonezilla") && c.IsSet("source") {
+		return cli.Usagef("--clonezilla and --source exclude each other")
+	}
 	if c.String("source") != "" {
 		return nil
 	}
@@ -82,6 +98,9 @@ func check(c *cli.Call) error {
 		if c.IsSet(name) {
 			return cli.Usagef("--%s is about a source: -s is missing", name)
 		}
+	}
+	if c.IsSet("clonezilla") {
+		return nil
 	}
 	if cli.IsTerminal(c.Stdin) {
 		return cli.Usagef("nothing to capture: standard input is a terminal").
@@ -138,6 +157,15 @@ func doCapture(c *cli.Call, r *progress.Reporter) (*btinfo.Info, error) {
 		var unknown *capture.MapError
 		if errors.As(err, &unknown) {
 			err = cli.Failf("%w", err).WithHint("--raw captures every block, without --fs")
+		}
+		return info, err
+	}
+	if dir := c.String("clonezilla"); dir != "" {
+		r.Start("looking at the image directory", nil, nil)
+		info, err := capture.Clonezilla(c.Context.Context, dir, c.String("part"), opt)
+		var several *clonezilla.ChoiceError
+		if errors.As(err, &several) {
+			err = cli.Usagef("%v", err).WithHint("choose one: --part %s", several.Names[0])
 		}
 		return info, err
 	}
