@@ -158,6 +158,9 @@ func (p *Picker) Expects(id ID, b wire.Block) bool {
 	return q != nil && slices.Contains(q.src.inflight, b)
 }
 
+// Opened says whether a piece is being fetched.
+func (p *Picker) Opened(i int) bool { return p.open[i] != nil }
+
 // Verified says that a piece is on the disk.
 func (p *Picker) Verified(i int) {
 	delete(p.open, i)

@@ -165,6 +165,22 @@ func (p *Picker) PeerHas(id ID, i int) {
 	p.revealHas(q, i)
 }
 
+// PeerLost says that a peer no longer has a piece (BEP 54). What it was asked for of it is free for
+// others.
+func (p *Picker) PeerLost(id ID, i int) {
+	q := p.peers[id]
+	if q == nil || i < 0 || i >= len(p.avail) || !q.has.Has(i) {
+		return
+	}
+	q.has.Clear(i)
+	p.avail[i]--
+	for _, b := range slices.Clone(q.src.inflight) {
+		if int(b.Piece) == i {
+			p.Rejected(id, b)
+		}
+	}
+}
+
 // PeerBitfield says which pieces a peer has, instead of what was known before.
 func (p *Picker) PeerBitfield(id ID, b *piece.Bitfield) {
 	for i := range b.Len() {

@@ -269,3 +269,22 @@ func TestSeedNeverFetches(t *testing.T) {
 		t.Fatal("a seed asks for the piece it lost")
 	}
 }
+
+// A piece that a peer takes back is asked of others, and of that peer when it has it again.
+func TestPieceThatAPeerLost(t *testing.T) {
+	p := newPicker(1, 1, bitfield(1))
+	join(p, 1, all(1))
+	join(p, 2, bitfield(1))
+	if r := of(Request, p.Act(start)); len(r) == 0 || r[0].Peer != 1 {
+		t.Fatalf("asked %v", r)
+	}
+	p.PeerLost(1, 0)
+	p.PeerLost(1, 0) // twice is once
+	if p.Availability(0) != 0 || p.Complete(1) {
+		t.Fatal("the peer still has it")
+	}
+	p.PeerHas(2, 0)
+	if r := of(Request, p.Act(start.Add(tickEvery))); len(r) == 0 || r[0].Peer != 2 {
+		t.Fatalf("asked %v", r)
+	}
+}

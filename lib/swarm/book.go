@@ -5,6 +5,7 @@ package swarm
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ezio/lib/wire"
@@ -32,7 +33,7 @@ const (
 	maxBook    = 4096
 	maxDialing = 32
 	firstRetry = time.Second
-	lastRetry  = 15 * time.Second
+	lastRetry  = 5 * time.Second // a machine that was plugged in again is not kept waiting
 )
 
 func newAddressBook() addressBook {
@@ -60,20 +61,19 @@ func (l *loop) learn(list []netip.AddrPort) {
 	}
 }
 
-// due lists addresses to dial now, at most n.
+// due lists addresses to dial now, at most n: those that have waited longest first, so that many
+// dead ones do not keep it from the others.
 func (b *addressBook) due(now time.Time, n int) []netip.AddrPort {
 	var list []netip.AddrPort
 	for _, a := range b.order {
-		e := b.entries[a]
-		if e.dialing || e.incoming > 0 || e.self || now.Before(e.next) {
-			continue
+		if e := b.entries[a]; !e.dialing && e.incoming == 0 && !e.self && !now.Before(e.next) {
+			list = append(list, a)
 		}
-		if len(list) >= n || b.busy+len(list) >= maxDialing {
-			break
-		}
-		list = append(list, a)
 	}
-	return list
+	slices.SortStableFunc(list, func(x, y netip.AddrPort) int {
+		return b.entries[x].next.Compare(b.entries[y].next)
+	})
+	return list[:max(0, min(len(list), n, maxDialing-b.busy))]
 }
 
 func (b *addressBook) dialing(a netip.AddrPort, now time.Time) {
@@ -129,10 +129,15 @@ func (b *addressBook) forget(c *conn) {
 	}
 }
 
+// The numbers that we gave to the messages of the extension protocol (BEP 10) that we take.
+const (
+	localPEX      = 1 // BEP 11
+	localDontHave = 2 // BEP 54
+)
+
 // Peer exchange (BEP 11): receivers that know different parts of a swarm get to know the rest, and
 // keep doing so when the tracker is gone.
 const (
-	localPEX     = 1
 	firstPEX     = time.Second
 	pexEvery     = 60 * time.Second
 	pexAtATime   = 50
@@ -163,6 +168,13 @@ func (l *loop) onExtended(c *conn, id byte, payload []byte) {
 		for _, a := range added[:min(len(added), pexFromAPeer)] {
 			l.book.add(a)
 		}
+	case localDontHave:
+		i, err := wire.ParseDontHave(payload, len(l.s.torrent.Pieces))
+		if err != nil {
+			c.nc.Close()
+			return
+		}
+		l.pick.PeerLost(c.id, i)
 	}
 }
 

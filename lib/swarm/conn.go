@@ -3,17 +3,13 @@
 package swarm
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"ezio/lib/picker"
-	"ezio/lib/piece"
 	"ezio/lib/wire"
 )
 
@@ -26,10 +22,14 @@ const (
 	handshakeTimeout = 5 * time.Second
 	idleTimeout      = 150 * time.Second // BEP 3: peers send something every two minutes
 	keepAliveEvery   = 60 * time.Second
-	unackedTimeout   = 15 * time.Second // then a peer whose cable was pulled is gone
-	notSentLow       = 128 << 10        // bytes in the kernel before the link
-	maxControl       = 4 << 20          // bytes of messages for a peer that does not read
-	maxUnasked       = 64 << 20         // bytes of blocks nobody asked for
+	maxControl       = 4 << 20  // bytes of messages for a peer that does not read
+	maxUnasked       = 64 << 20 // bytes of blocks nobody asked for
+
+	// A peer that its kernel does not answer for (its cable was pulled, its power cut), or that
+	// takes nothing of what it is sent, is gone after this. It comes back as a new connection.
+	deadAfter = 3 * time.Second
+	// A peer that stopped in the middle of a block keeps others from bringing it.
+	stalledAfter = 2 * time.Second
 )
 
 // A conn is one peer's connection. Its reader and writer are goroutines; the loop talks to the
@@ -50,12 +50,18 @@ type conn struct {
 	asked   map[wire.Block]int // what we asked for and did not get yet
 	wake    chan struct{}
 
+	heard   atomic.Int64 // when bytes last came, in Unix nanoseconds
+	writing atomic.Int64 // when the write under way began, likewise; 0 when none is
+	pace    pace         // the writer's
+
 	// The loop's own notes.
 	interested bool
 	listen     netip.AddrPort // where it can be dialed, once known
 	ext        wire.Extensions
 	pexSent    map[netip.AddrPort]bool
 	pexAt      time.Time
+	delivered  uint64 // what a stuck write has brought across
+	movedAt    time.Time
 }
 
 func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {
@@ -154,199 +160,4 @@ func (c *conn) serve() {
 	close(done)
 	writer.Wait()
 	c.s.post(func() { c.s.loop.onLeave(c) })
-}
-
-func (c *conn) read() error {
-	r := wire.NewReader(c.nc, wire.Limits{Pieces: len(c.s.torrent.Pieces), MaxBlock: maxBlock})
-	unasked := 0
-	for {
-		if err := c.nc.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
-			return err
-		}
-		m, err := r.Next()
-		if err != nil {
-			return err
-		}
-		if m.Type == wire.Piece {
-			ok, err := c.readBlock(r, m.Block)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				if unasked += int(m.Block.Length); unasked > maxUnasked {
-					return errors.New("it sends what nobody asked for")
-				}
-			}
-			continue
-		}
-		if err := c.hear(m); err != nil {
-			return err
-		}
-	}
-}
-
-// readBlock receives a block straight into its piece's buffer, or drops it.
-func (c *conn) readBlock(r *wire.Reader, b wire.Block) (ok bool, err error) {
-	if !c.wasAsked(b) {
-		return false, r.Discard()
-	}
-	dst := c.s.mem.claim(b, c.addr.Addr())
-	if dst == nil {
-		if err := r.Discard(); err != nil {
-			return false, err
-		}
-		c.s.post(func() { c.s.loop.onRejected(c, b) })
-		return true, nil
-	}
-	if err := r.Payload(dst); err != nil {
-		c.s.mem.unclaim(b)
-		return false, err
-	}
-	c.s.down.Add(int64(b.Length))
-	c.s.post(func() { c.s.loop.onBlock(c, b) })
-	return true, nil
-}
-
-// hear passes a message on to the loop, with what it refers to copied.
-func (c *conn) hear(m wire.Message) error {
-	l := c.s.loop
-	switch m.Type {
-	case wire.KeepAlive, wire.Interested, wire.NotInterested, wire.Port, wire.Suggest, wire.AllowedFast:
-	case wire.Choke:
-		c.s.post(func() { l.onChoke(c, true) })
-	case wire.Unchoke:
-		c.s.post(func() { l.onChoke(c, false) })
-	case wire.Have:
-		c.s.post(func() { l.onHave(c, m.Piece) })
-	case wire.Bitfield:
-		b, ok := piece.FromBytes(m.Bits, len(c.s.torrent.Pieces))
-		if !ok {
-			return errors.New("its bitfield has spare bits")
-		}
-		c.s.post(func() { l.onBitfield(c, b) })
-	case wire.HaveAll:
-		b := piece.NewBitfield(len(c.s.torrent.Pieces))
-		for i := range b.Len() {
-			b.Set(i)
-		}
-		c.s.post(func() { l.onBitfield(c, b) })
-	case wire.HaveNone:
-	case wire.Request:
-		if err := c.checkRequest(m.Block); err != nil {
-			return err
-		}
-		c.s.post(func() { l.onRequest(c, m.Block) })
-	case wire.Cancel:
-		c.s.post(func() { l.onCancel(c, m.Block) })
-	case wire.Reject:
-		if c.wasAsked(m.Block) {
-			c.s.post(func() { l.onRejected(c, m.Block) })
-		}
-	case wire.Extended:
-		payload := append([]byte(nil), m.Payload...)
-		c.s.post(func() { l.onExtended(c, m.ExtID, payload) })
-	}
-	return nil
-}
-
-// checkRequest ends the connection of a peer that asks for what cannot be.
-func (c *conn) checkRequest(b wire.Block) error {
-	_, n := c.s.torrent.Layout.Span(int(b.Piece))
-	if b.Begin < 0 || b.Length <= 0 || int64(b.Begin)+int64(b.Length) > n {
-		return errors.New("it asks for bytes beyond a piece")
-	}
-	return nil
-}
-
-func (c *conn) write(done <-chan struct{}) {
-	keepAlive := time.NewTicker(keepAliveEvery)
-	defer keepAlive.Stop()
-	for {
-		control, b, isBlock := c.next()
-		var err error
-		switch {
-		case isBlock:
-			err = c.writeBlock(control, b)
-		case len(control) > 0:
-			_, err = c.nc.Write(control)
-		default:
-			select {
-			case <-done:
-				return
-			case <-c.wake:
-			case <-keepAlive.C:
-				c.say(wire.AppendKeepAlive)
-			}
-		}
-		if err != nil {
-			c.nc.Close() // the reader notices
-			<-done
-			return
-		}
-	}
-}
-
-// next is what to write now: all messages that wait, and one block.
-func (c *conn) next() (control []byte, b wire.Block, isBlock bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	control, c.control = c.control, nil
-	if len(c.blocks) > 0 {
-		b, isBlock = c.blocks[0], true
-		c.blocks = c.blocks[1:]
-	}
-	return control, b, isBlock
-}
-
-func (c *conn) writeBlock(control []byte, b wire.Block) error {
-	if c.s.limiter.Limit() != rate.Inf {
-		// Messages do not wait for the limit.
-		if len(control) > 0 {
-			if _, err := c.nc.Write(control); err != nil {
-				return err
-			}
-			control = nil
-		}
-		if err := c.s.limiter.WaitN(c.s.ctx, int(b.Length)); err != nil {
-			return err
-		}
-	}
-	prefix := wire.AppendPieceHeader(control, b)
-	off, _ := c.s.torrent.Layout.Span(int(b.Piece))
-	var err error
-	if f := c.s.store.File(); f != nil {
-		_, err = wire.SendBlock(c.nc, prefix, c.s.ranges(f, off+int64(b.Begin), int64(b.Length)))
-	} else {
-		_, err = wire.SendBlockFrom(c.nc, prefix, imageReader{c.s}, off+int64(b.Begin), int64(b.Length))
-	}
-	if err == nil {
-		c.s.up.Add(int64(b.Length))
-		c.s.post(func() { c.s.loop.onSent(c, b) })
-		return nil
-	}
-	var bad *wire.SourceError
-	if errors.As(err, &bad) {
-		c.s.post(func() { c.s.loop.onReadFailed(int(b.Piece), bad) })
-	}
-	return err
-}
-
-// imageReader is the store at image offsets, for what lies within one piece.
-type imageReader struct{ s *Swarm }
-
-func (r imageReader) ReadAt(p []byte, off int64) (int, error) {
-	length := r.s.torrent.Layout.Length
-	if err := r.s.store.ReadPiece(p, int(off/length), off%length); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-// ranges is where on the disk n bytes of image space from off lie.
-func (s *Swarm) ranges(f *os.File, off, n int64) []wire.Range {
-	var list []wire.Range
-	for e := range s.torrent.Map.Slices(off, n) {
-		list = append(list, wire.Range{File: f, Offset: e.Offset, Length: e.Length})
-	}
-	return list
 }

@@ -105,7 +105,7 @@ func (s *Swarm) meet(nc net.Conn, outgoing bool) {
 }
 
 func (s *Swarm) shake(nc net.Conn, outgoing bool) (wire.Handshake, error) {
-	if err := wire.SetLowDelay(nc, wire.TCPOptions{NotSent: notSentLow, Dead: unackedTimeout}); err != nil {
+	if err := wire.SetLowDelay(nc, wire.TCPOptions{Dead: deadAfter}); err != nil {
 		return wire.Handshake{}, err
 	}
 	if err := nc.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
@@ -130,6 +130,16 @@ func (s *Swarm) shake(nc net.Conn, outgoing bool) (wire.Handshake, error) {
 		}
 	}
 	return hs, nc.SetDeadline(time.Time{})
+}
+
+// cut ends connections whose peers take nothing.
+func (l *loop) cut(now time.Time) {
+	for _, c := range l.conns {
+		if c.stuck(now) {
+			l.s.cfg.Log.Debug("cut off: it takes nothing", "peer", c.addr)
+			c.nc.Close()
+		}
+	}
 }
 
 // dial connects to known addresses, a few at a time.

@@ -71,6 +71,7 @@ func (l *loop) run() {
 			chores = now
 			l.dial(now)
 			l.exchange(now)
+			l.cut(now)
 		}
 		for _, a := range l.pick.Act(now) {
 			l.do(a)
@@ -153,6 +154,7 @@ func (l *loop) extensions() wire.Extensions {
 		Client:       "EZIO",
 		RequestQueue: 2000,
 		MaxBlock:     maxBlock,
+		DontHave:     localDontHave,
 	}
 	if !l.s.torrent.Private {
 		e.PEX = localPEX
@@ -245,9 +247,16 @@ func (l *loop) onSent(c *conn, b wire.Block) { l.pick.Sent(c.id, b) }
 
 func (l *loop) onRejected(c *conn, b wire.Block) { l.pick.Rejected(c.id, b) }
 
-func (l *loop) onBlock(c *conn, b wire.Block) {
-	if l.pick.Received(c.id, b, time.Now()) {
-		l.s.work.put(int(b.Piece))
+// onBlock hears of a block, or a part of one, that is in memory.
+func (l *loop) onBlock(c *conn, p place) {
+	i := int(p.b.Piece)
+	switch {
+	case !l.s.mem.holds(p):
+		l.pick.Rejected(c.id, p.b)
+	case l.pick.Received(c.id, p.b, time.Now()):
+		l.s.work.put(i)
+	case !l.pick.Opened(i):
+		l.s.mem.drop(i)
 	}
 }
 
@@ -285,6 +294,14 @@ func (l *loop) onPiece(i int) {
 	}
 }
 
+// onUnreadable hears that a block cannot be sent, and that nothing of it was.
+func (l *loop) onUnreadable(c *conn, b wire.Block) {
+	l.pick.Dropped(c.id, b)
+	if c.fast {
+		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
+	}
+}
+
 // onReadFailed withdraws a piece that the disk cannot give: nobody is sent it any more.
 func (l *loop) onReadFailed(i int, err error) {
 	if !l.have.Has(i) {
@@ -292,9 +309,15 @@ func (l *loop) onReadFailed(i int, err error) {
 	}
 	l.have.Clear(i)
 	l.s.store.Withdraw(i)
+	l.s.mem.lost(i)
 	for _, a := range l.pick.Withdraw(i) {
 		if c := l.conns[a.Peer]; c != nil && c.fast {
 			c.say(func(p []byte) []byte { return wire.AppendReject(p, a.Block) })
+		}
+	}
+	for _, c := range l.conns {
+		if c.ext.DontHave != 0 {
+			c.say(func(p []byte) []byte { return wire.AppendDontHave(p, c.ext.DontHave, i) })
 		}
 	}
 	if l.s.cfg.ReadFailed != nil {

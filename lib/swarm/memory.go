@@ -18,19 +18,29 @@ type memory struct {
 	layout piece.Layout
 	budget int
 
-	mu   sync.Mutex
-	open map[int]*buffer
-	free [][]byte
+	mu      sync.Mutex
+	open    map[int]*buffer
+	free    [][]byte
+	written *piece.Bitfield
 }
 
-// A buffer is one piece on its way in. A claimed grain is received or being received by exactly one
-// connection, so that no two ever write the same bytes.
+// A buffer is one piece on its way in. A grain that arrives is written by exactly one connection, so
+// that no two ever write the same bytes.
 type buffer struct {
-	data    []byte
-	claimed []bool
-	count   int
-	from    []netip.Addr // who contributed
+	data     []byte
+	grains   []grainState
+	holder   []*conn      // of the grains that arrive
+	arriving int          // how many do
+	from     []netip.Addr // who contributed
 }
+
+type grainState uint8
+
+const (
+	absent grainState = iota
+	arriving
+	present
+)
 
 // grain is the unit of claims: every block asked for is made of these.
 const grain = wire.BlockLength
@@ -48,38 +58,96 @@ func budget(length int64) int {
 }
 
 func newMemory(l piece.Layout, budget int) *memory {
-	return &memory{layout: l, budget: budget, open: map[int]*buffer{}}
+	return &memory{layout: l, budget: budget, open: map[int]*buffer{}, written: piece.NewBitfield(l.Count())}
 }
 
-// claim is the place for a block that has begun to arrive; nil when it is here already, is arriving
-// elsewhere, or there is no room.
-func (m *memory) claim(b wire.Block, from netip.Addr) []byte {
+// A place is where a connection receives a block.
+type place struct {
+	buf *buffer // nil: on the disk already
+	b   wire.Block
+	dst []byte
+}
+
+// A refusal says why a block that has begun to arrive has no place.
+type refusal struct {
+	here   []place // what of the block is in memory already, or on the disk
+	holder *conn   // who is in the middle of sending another part, if anybody
+}
+
+// claim finds the place for a block that has begun to arrive at c.
+func (m *memory) claim(b wire.Block, c *conn) (place, *refusal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.written.Has(int(b.Piece)) {
+		return place{}, &refusal{here: []place{{b: b}}}
+	}
 	buf := m.open[int(b.Piece)]
 	if buf == nil {
 		if len(m.open) > m.budget { // one more than the picker opens: it may have closed one just now
-			return nil
+			return place{}, &refusal{}
 		}
 		buf = m.newBuffer(int(b.Piece))
 	}
-	first, end := int(b.Begin)/grain, (int(b.Begin)+int(b.Length)+grain-1)/grain
-	if slices.Contains(buf.claimed[first:end], true) {
-		return nil
+	if no := buf.refuse(b); no != nil {
+		return place{}, no
 	}
-	for i := first; i < end; i++ {
-		buf.claimed[i] = true
-	}
-	buf.count += end - first
-	if !slices.Contains(buf.from, from) {
+	buf.mark(b, arriving, c)
+	if from := c.addr.Addr(); !slices.Contains(buf.from, from) {
 		buf.from = append(buf.from, from)
 	}
-	return buf.data[b.Begin : b.Begin+b.Length]
+	return place{buf, b, buf.data[b.Begin : b.Begin+b.Length]}, nil
+}
+
+// refuse is nil when the whole block is absent.
+func (buf *buffer) refuse(b wire.Block) *refusal {
+	no, taken := refusal{}, 0
+	first, end := grains(b)
+	for i := first; i < end; i++ {
+		switch buf.grains[i] {
+		case present:
+			no.here = append(no.here, place{buf: buf, b: buf.part(i, b)})
+			taken++
+		case arriving:
+			no.holder = buf.holder[i]
+			taken++
+		}
+	}
+	switch {
+	case taken == 0:
+		return nil
+	case len(no.here) == end-first:
+		no.here = []place{{buf: buf, b: b}}
+	}
+	return &no
+}
+
+// part is what of a block lies in grain i.
+func (buf *buffer) part(i int, b wire.Block) wire.Block {
+	begin, end := max(int32(i)*grain, b.Begin), min(int32(i+1)*grain, b.Begin+b.Length)
+	return wire.Block{Piece: b.Piece, Begin: begin, Length: end - begin}
+}
+
+// grains are those [first, end) that a block touches.
+func grains(b wire.Block) (first, end int) {
+	return int(b.Begin) / grain, (int(b.Begin) + int(b.Length) + grain - 1) / grain
+}
+
+func (buf *buffer) mark(b wire.Block, st grainState, c *conn) {
+	first, end := grains(b)
+	for i := first; i < end; i++ {
+		buf.grains[i], buf.holder[i] = st, c
+	}
+	if st == arriving {
+		buf.arriving += end - first
+	} else {
+		buf.arriving -= end - first
+	}
 }
 
 func (m *memory) newBuffer(i int) *buffer {
 	_, n := m.layout.Span(i)
-	buf := &buffer{claimed: make([]bool, (n+grain-1)/grain)}
+	k := (n + grain - 1) / grain
+	buf := &buffer{grains: make([]grainState, k), holder: make([]*conn, k)}
 	if k := len(m.free) - 1; k >= 0 {
 		buf.data, m.free = m.free[k][:n], m.free[:k]
 	} else {
@@ -89,21 +157,38 @@ func (m *memory) newBuffer(i int) *buffer {
 	return buf
 }
 
-// unclaim gives back the place of a block that did not arrive whole.
-func (m *memory) unclaim(b wire.Block) {
+// arrived says that a block is whole in its place.
+func (m *memory) arrived(p place) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	buf := m.open[int(b.Piece)]
-	if buf == nil {
-		return
+	p.buf.mark(p.b, present, nil)
+}
+
+// holds says whether what arrived in a place is still here: its piece may have been dropped.
+func (m *memory) holds(p place) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := int(p.b.Piece)
+	return m.written.Has(i) || p.buf != nil && m.open[i] == p.buf
+}
+
+// broke gives back the place of a block that did not arrive whole.
+func (m *memory) broke(p place) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.buf.mark(p.b, absent, nil)
+	untouched := !slices.ContainsFunc(p.buf.grains, func(st grainState) bool { return st != absent })
+	if i := int(p.b.Piece); untouched && m.open[i] == p.buf {
+		m.close(i)
 	}
-	for i := int(b.Begin) / grain; i < (int(b.Begin)+int(b.Length)+grain-1)/grain; i++ {
-		buf.claimed[i] = false
-		buf.count--
-	}
-	if buf.count == 0 {
-		m.close(int(b.Piece))
-	}
+}
+
+// drop forgets what has come of a piece that nobody wants now: it began with a block whose request
+// was taken back too late. Such pieces must not use up the budget.
+func (m *memory) drop(i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.close(i)
 }
 
 // data is a whole piece and who sent it.
@@ -114,16 +199,30 @@ func (m *memory) data(i int) ([]byte, []netip.Addr) {
 	return buf.data, buf.from
 }
 
-// release takes a piece's buffer back.
-func (m *memory) release(i int) {
+// release takes a whole piece's buffer back. A piece that was written is never received again.
+func (m *memory) release(i int, written bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if written {
+		m.written.Set(i)
+	}
 	m.close(i)
 }
 
 func (m *memory) close(i int) {
-	if buf := m.open[i]; buf != nil {
-		m.free = append(m.free, buf.data[:cap(buf.data)])
-		delete(m.open, i)
+	buf := m.open[i]
+	if buf == nil {
+		return
 	}
+	delete(m.open, i)
+	if buf.arriving == 0 { // else a connection still writes to it: nobody else may
+		m.free = append(m.free, buf.data[:cap(buf.data)])
+	}
+}
+
+// lost says that a piece that was written cannot be read back: it may be received again.
+func (m *memory) lost(i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written.Clear(i)
 }

@@ -111,6 +111,15 @@ func addr(s *Swarm) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(s.Port()))
 }
 
+func addrs(t *testing.T, list ...string) []netip.AddrPort {
+	t.Helper()
+	var all []netip.AddrPort
+	for _, a := range list {
+		all = append(all, netip.MustParseAddrPort(a))
+	}
+	return all
+}
+
 func wait(t *testing.T, s *Swarm) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -139,7 +148,7 @@ func same(t *testing.T, tor *metainfo.Torrent, want, got *ram) {
 // Eight receivers that know only the seed find each other and all finish.
 func TestEightReceivers(t *testing.T) {
 	for _, length := range []int64{64 << 10, 1 << 20} {
-		tor, disk := image(t, int(40<<20/length), length)
+		tor, disk := image(t, int(16<<20/length), length)
 		seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
 		var got []*ram
 		var all []*Swarm
@@ -208,6 +217,48 @@ func TestDiskFailureEndsIt(t *testing.T) {
 	var io1 *extent.IOError
 	if !errors.As(err, &io1) || !errors.Is(err, errDisk) || io1.Path != "/dev/x" || banned {
 		t.Fatalf("error %v, banned %v", err, banned)
+	}
+}
+
+// A bad sector on the seed costs its piece, and nothing else.
+func TestSeedReadErrorWithdrawsThePiece(t *testing.T) {
+	tor, disk := image(t, 64, 64<<10)
+	bad := &ram{b: disk.b}
+	off, _ := tor.Layout.Span(20)
+	for e := range tor.Map.Slices(off+70, 1) {
+		bad.readBad = e.Offset
+	}
+	reported := make(chan int, 100)
+	seed := begin(t, tor, store.NewSource(tor, bad, "seed"), Config{ReadFailed: func(i int, err error) {
+		if errors.Is(err, errDisk) {
+			reported <- i
+		}
+	}})
+	d := &ram{b: make([]byte, len(disk.b))}
+	st := store.New(tor, d, "target")
+	s := begin(t, tor, st, Config{})
+	s.AddPeers([]netip.AddrPort{addr(seed)})
+	deadline := time.After(30 * time.Second)
+	for st.Have().Count() < 63 {
+		select {
+		case <-deadline:
+			t.Fatalf("only %d of 63 good pieces came", st.Have().Count())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	select {
+	case i := <-reported:
+		if i != 20 {
+			t.Fatalf("piece %d was reported", i)
+		}
+	case <-deadline:
+		t.Fatal("the piece was not reported")
+	}
+	// Another seed has it.
+	other := begin(t, tor, store.NewSource(tor, disk, "other"), Config{})
+	s.AddPeers([]netip.AddrPort{addr(other)})
+	if err := wait(t, s); err != nil {
+		t.Fatal(err)
 	}
 }
 

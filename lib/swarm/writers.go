@@ -34,7 +34,7 @@ func (w *writers) run() {
 		case i := <-w.queue:
 			data, from := w.s.mem.data(i)
 			err := w.s.store.Put(i, data)
-			w.s.mem.release(i)
+			w.s.mem.release(i, err == nil)
 			w.s.post(func() { w.s.loop.onPut(i, from, err) })
 		}
 	}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package swarm
+
+import (
+	"errors"
+	"time"
+
+	"ezio/lib/piece"
+	"ezio/lib/wire"
+)
+
+// A meter is a connection's stream from the peer, and notes when something comes.
+type meter struct{ c *conn }
+
+func (m meter) Read(p []byte) (int, error) {
+	n, err := m.c.nc.Read(p)
+	if n > 0 {
+		m.c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+func (c *conn) read() error {
+	r := wire.NewReader(meter{c}, wire.Limits{Pieces: len(c.s.torrent.Pieces), MaxBlock: maxBlock})
+	unasked := 0
+	for {
+		if err := c.nc.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+			return err
+		}
+		m, err := r.Next()
+		if err != nil {
+			return err
+		}
+		if m.Type == wire.Piece {
+			ok, err := c.readBlock(r, m.Block)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				if unasked += int(m.Block.Length); unasked > maxUnasked {
+					return errors.New("it sends what nobody asked for")
+				}
+			}
+			continue
+		}
+		if err := c.hear(m); err != nil {
+			return err
+		}
+	}
+}
+
+// readBlock receives a block straight into its piece's buffer, or drops it.
+func (c *conn) readBlock(r *wire.Reader, b wire.Block) (ok bool, err error) {
+	if !c.wasAsked(b) {
+		return false, r.Discard()
+	}
+	p, no := c.s.mem.claim(b, c)
+	if no != nil {
+		return true, c.dropBlock(r, b, no)
+	}
+	if err := r.Payload(p.dst); err != nil {
+		c.s.mem.broke(p)
+		return false, err
+	}
+	c.s.mem.arrived(p)
+	c.s.down.Add(int64(b.Length))
+	c.s.post(func() { c.s.loop.onBlock(c, p) })
+	return true, nil
+}
+
+// dropBlock reads past a block that has no place. What of it is here already is news to the picker
+// all the same: it would go on asking. If somebody else is in the middle of sending it and has
+// stopped, that connection must not hold the place any longer.
+func (c *conn) dropBlock(r *wire.Reader, b wire.Block, no *refusal) error {
+	if err := r.Discard(); err != nil {
+		return err
+	}
+	if h := no.holder; h != nil && time.Since(time.Unix(0, h.heard.Load())) > stalledAfter {
+		h.nc.Close()
+	}
+	c.s.post(func() {
+		for _, p := range no.here {
+			c.s.loop.onBlock(c, p)
+		}
+		c.s.loop.onRejected(c, b)
+	})
+	return nil
+}
+
+// hear passes a message on to the loop, with what it refers to copied.
+func (c *conn) hear(m wire.Message) error {
+	l := c.s.loop
+	switch m.Type {
+	case wire.KeepAlive, wire.Interested, wire.NotInterested, wire.Port, wire.Suggest, wire.AllowedFast:
+	case wire.Choke:
+		c.s.post(func() { l.onChoke(c, true) })
+	case wire.Unchoke:
+		c.s.post(func() { l.onChoke(c, false) })
+	case wire.Have:
+		c.s.post(func() { l.onHave(c, m.Piece) })
+	case wire.Bitfield:
+		b, ok := piece.FromBytes(m.Bits, len(c.s.torrent.Pieces))
+		if !ok {
+			return errors.New("its bitfield has spare bits")
+		}
+		c.s.post(func() { l.onBitfield(c, b) })
+	case wire.HaveAll:
+		b := piece.NewBitfield(len(c.s.torrent.Pieces))
+		for i := range b.Len() {
+			b.Set(i)
+		}
+		c.s.post(func() { l.onBitfield(c, b) })
+	case wire.HaveNone:
+	case wire.Request:
+		if err := c.checkRequest(m.Block); err != nil {
+			return err
+		}
+		c.s.post(func() { l.onRequest(c, m.Block) })
+	case wire.Cancel:
+		c.s.post(func() { l.onCancel(c, m.Block) })
+	case wire.Reject:
+		if c.wasAsked(m.Block) {
+			c.s.post(func() { l.onRejected(c, m.Block) })
+		}
+	case wire.Extended:
+		payload := append([]byte(nil), m.Payload...)
+		c.s.post(func() { l.onExtended(c, m.ExtID, payload) })
+	}
+	return nil
+}
+
+// checkRequest ends the connection of a peer that asks for what cannot be.
+func (c *conn) checkRequest(b wire.Block) error {
+	_, n := c.s.torrent.Layout.Span(int(b.Piece))
+	if b.Begin < 0 || b.Length <= 0 || int64(b.Begin)+int64(b.Length) > n {
+		return errors.New("it asks for bytes beyond a piece")
+	}
+	return nil
+}
