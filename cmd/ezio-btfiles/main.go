@@ -32,7 +32,8 @@ writes torrent.info, which ezio-mktorrent makes a torrent of:
   partclone.extfs -c -s /dev/sda1 -o - | ezio-btfiles | ezio-mktorrent > a.torrent
   cat sda1.ext4-ptcl-img.gz.a* | zcat | ezio-btfiles -o t/ | ezio-mktorrent > a.torrent
 
-With -s, which blocks are in use is asked of the partclone program for the filesystem. Where there
+With -s, which blocks are in use is asked of the partclone program for the filesystem, of a whole disk
+for each partition; its partition table and boot code are captured too. Where there
 is none, or the filesystem is encrypted, damaged or unknown, every block is captured, and a line on
 standard error says so. Every checksum in a partclone image is verified.
 
@@ -126,9 +127,13 @@ func btfiles(c *cli.Call, r *progress.Reporter) error {
 	for _, e := range info.Records {
 		size += e.Length
 	}
+	what := info.Filesystem
+	if info.PartitionTable != "" {
+		what = "whole disk, " + info.PartitionTable
+	}
 	r.Done(progress.Fields{"bytes": size, "extents": len(info.Records), "pieces": len(info.Pieces), "filesystem": info.Filesystem})
 	r.Printf("captured %s of %s (%s): %d extents, %d pieces of %s", humanize.IBytes(uint64(size)),
-		humanize.IBytes(uint64(info.DeviceSize)), info.Filesystem, len(info.Records), len(info.Pieces), humanize.IBytes(uint64(info.PieceLength)))
+		humanize.IBytes(uint64(info.DeviceSize)), what, len(info.Records), len(info.Pieces), humanize.IBytes(uint64(info.PieceLength)))
 	return nil
 }
 

@@ -117,6 +117,8 @@ func spec(c *cli.Call, info *btinfo.Info, trackers []string) metainfo.Spec {
 			BlockSize:  info.BlockSize,
 			Filesystem: info.Filesystem,
 			Source:     info.Source,
+
+			PartitionTable: info.PartitionTable,
 		},
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"ezio/lib/cli"
 	"ezio/lib/disk"
-	"ezio/lib/limits"
+	"ezio/lib/extent"
 	"ezio/lib/metainfo"
 	"ezio/lib/progress"
 	"ezio/lib/store"
@@ -35,14 +35,7 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	if err := enoughRoom(t.Layout.Length, limits.Memory(), limits.Files()); err != nil {
-		return err
-	}
-	target, err := disk.OpenTarget(c.String("target"), disk.TargetOptions{
-		Need:       t.NeedSize(),
-		FileSize:   t.NeedSize(),
-		BlockAlign: t.Alignment(),
-	})
+	target, err := disk.OpenTarget(c.String("target"), targetOptions(t))
 	if err != nil {
 		return err
 	}
@@ -66,10 +59,13 @@ type job struct {
 	target *disk.Target
 	store  *store.Store
 	doubts doubts
+
+	captured *extent.Patched // the disk as it was captured, when its GPT must be moved; else nil
 }
 
 func (j *job) run() error {
 	ctx := j.c.Context.Context
+	j.keepTable()
 	if err := j.resume(ctx); err != nil {
 		return err
 	}
@@ -135,6 +131,9 @@ func (j *job) finish(ctx context.Context) error {
 		check = j.verifyAfter
 	}
 	if err := check(ctx); err != nil {
+		return err
+	}
+	if err := j.settleTable(); err != nil {
 		return err
 	}
 	j.r.Done(progress.Fields{"bytes": j.t.Layout.Size, "pieces": len(j.t.Pieces), "target": j.target.Path()})

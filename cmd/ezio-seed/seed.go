@@ -34,7 +34,8 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 	if disk.Size() < t.Map.End() {
 		return cli.Refusef("refuse %s: it has %d bytes, the image's last extent ends at %d", path, disk.Size(), t.Map.End())
 	}
-	st := store.NewSource(t, disk, path)
+	original, _ := store.AsCaptured(t, disk)
+	st := store.NewSource(t, original, path)
 	if err := check(c, r, t, st, path); err != nil {
 		return err
 	}

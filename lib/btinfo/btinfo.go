@@ -8,7 +8,7 @@
 // independent sequences. Three dialects exist and one reader takes them all: partclone 0.3.18
 // and later (block_size and blocks_total first), 0.3.12 to 0.3.17 (without them), and a fork of
 // 2017 (one record per contiguous run, the first possibly of length 0). We add piece_length,
-// device_size, filesystem and source. Unknown keys are skipped.
+// device_size, filesystem, partition_table and source. Unknown keys are skipped.
 //
 // An Info that Check accepts is whole: a stream that was cut short anywhere is not, because the
 // last sum is missing.
@@ -31,6 +31,10 @@ type Info struct {
 	DeviceSize  int64  // bytes; 0 when the stream does not say
 	Filesystem  string // partclone's name of it, such as EXTFS; "" when not said
 	Source      string // the device or file captured; "" when not said
+
+	// PartitionTable is gpt or dos for a whole disk captured by its partition table, and BlockSize
+	// then is the size of its logical sectors; "" for anything else.
+	PartitionTable string
 
 	Records []extent.Extent // as recorded, empty ones included
 	Pieces  []piece.Hash

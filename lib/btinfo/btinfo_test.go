@@ -122,7 +122,7 @@ func TestUnknownKeysAndOurOwn(t *testing.T) {
 func TestWriteReadsBack(t *testing.T) {
 	in := &Info{
 		BlockSize: 4096, BlocksTotal: 1000, PieceLength: 1 << 20, DeviceSize: 4096000,
-		Filesystem: "XFS", Source: "/dev/disk with\nnewline",
+		Filesystem: "XFS", PartitionTable: "gpt", Source: "/dev/disk with\nnewline",
 		Records: []extent.Extent{{Offset: 0, Length: 1 << 20}, {Offset: 2 << 20, Length: 5}},
 		Pieces:  []piece.Hash{{1}, {2}},
 	}

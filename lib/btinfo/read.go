@@ -90,6 +90,8 @@ func (p *parser) add(line []byte) error {
 		return p.number(string(key), value, &p.info.DeviceSize)
 	case "filesystem":
 		p.info.Filesystem = string(value)
+	case "partition_table":
+		p.info.PartitionTable = string(value)
 	case "source":
 		p.info.Source = string(value)
 	}

@@ -31,6 +31,9 @@ func (in *Info) Write(w io.Writer) error {
 	if in.Filesystem != "" {
 		fmt.Fprintf(b, "filesystem: %s\n", oneLine(in.Filesystem))
 	}
+	if in.PartitionTable != "" {
+		fmt.Fprintf(b, "partition_table: %s\n", oneLine(in.PartitionTable))
+	}
 	if in.Source != "" {
 		fmt.Fprintf(b, "source: %s\n", oneLine(in.Source))
 	}

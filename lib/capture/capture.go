@@ -18,7 +18,6 @@ import (
 	"io"
 
 	"ezio/lib/btinfo"
-	"ezio/lib/capture/blockmap"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/hasher"
@@ -47,6 +46,7 @@ type plan struct {
 	blocks     int64           // of the filesystem, used or not
 	deviceSize int64           // bytes
 	filesystem string          // partclone's name, "raw" for every block
+	table      string          // of a whole disk, the kind of its partition table
 }
 
 // Source captures a block device or a regular file. It refuses, with a *disk.RefusedError, one that
@@ -98,9 +98,6 @@ func Image(ctx context.Context, r io.Reader, opt Options) (*btinfo.Info, error) 
 	if err != nil {
 		return nil, err
 	}
-	if image.Filesystem == "FAT12" {
-		opt.log("warning: %v: the image may lack some, capture the source instead", blockmap.ErrFAT12)
-	}
 	p := &plan{
 		extents: image.Extents(), blockSize: image.BlockSize, blocks: image.Blocks,
 		deviceSize: image.DeviceSize, filesystem: image.Filesystem,
@@ -117,7 +114,7 @@ func Image(ctx context.Context, r io.Reader, opt Options) (*btinfo.Info, error) 
 func run(ctx context.Context, blocks io.Reader, p *plan, m *extent.Map, opt Options, last func(*btinfo.Info) error) (info *btinfo.Info, err error) {
 	info = &btinfo.Info{
 		BlockSize: p.blockSize, BlocksTotal: p.blocks, PieceLength: opt.PieceLength,
-		DeviceSize: p.deviceSize, Filesystem: p.filesystem, Records: p.extents,
+		DeviceSize: p.deviceSize, Filesystem: p.filesystem, PartitionTable: p.table, Records: p.extents,
 	}
 	if info.PieceLength == 0 {
 		info.PieceLength = piece.ChooseLength(m.Size())

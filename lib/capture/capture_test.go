@@ -347,10 +347,18 @@ func TestEveryBlock(t *testing.T) {
 		path, _ := noise(t, "disk", 1<<20)
 		everything(t, path, "no filesystem recognised")
 	})
-	t.Run("partition table", func(t *testing.T) {
+	t.Run("a partition table and a filesystem", func(t *testing.T) {
+		path := fstest.Named(t, "ext4-4k").Make(t)
+		fstest.Run(t, "sh", "-c", `echo 'start=2048, type=83' | sfdisk -q --wipe never --label dos "$0"`, path)
+		everything(t, path, "holds both ext4 and a partition table (dos)")
+	})
+	t.Run("a partition table that is damaged", func(t *testing.T) {
 		path, _ := noise(t, "disk", 8<<20)
 		fstest.Run(t, "sh", "-c", `echo 'start=2048, type=83' | sfdisk -q --label dos "$0"`, path)
-		everything(t, path, "partition table (dos)")
+		if err := os.Truncate(path, 4<<20); err != nil {
+			t.Fatal(err)
+		}
+		everything(t, path, "beyond the disk's")
 	})
 	t.Run("swap", func(t *testing.T) {
 		path, _ := noise(t, "disk", 8<<20)

@@ -12,6 +12,7 @@ import (
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/partclone"
+	"ezio/lib/partition"
 )
 
 // raw is partclone's name for what has no filesystem (partclone.dd).
@@ -47,7 +48,7 @@ func planSource(ctx context.Context, src *disk.Source, opt Options) (*plan, erro
 		}
 		return p, err
 	}
-	p, err := detect(ctx, src)
+	p, err := detect(ctx, src, opt)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -59,14 +60,19 @@ func planSource(ctx context.Context, src *disk.Source, opt Options) (*plan, erro
 }
 
 // detect finds out what a source holds, and its used blocks. Any error means that they are unknown.
-func detect(ctx context.Context, src *disk.Source) (*plan, error) {
+func detect(ctx context.Context, src *disk.Source, opt Options) (*plan, error) {
 	probe, err := partclone.Detect(ctx, src.Path())
 	switch {
 	case err != nil:
 		return nil, err
-	case probe.Type == "" && probe.PartitionTable != "":
+	case ambiguous(src, probe):
+		return nil, fmt.Errorf("it holds both %s and a partition table (%s)", probe.Type, probe.PartitionTable)
+	case probe.Type != "":
+	case isTable(probe.PartitionTable):
+		return planDisk(ctx, src, opt)
+	case probe.PartitionTable != "":
 		return nil, fmt.Errorf("a disk with a partition table (%s)", probe.PartitionTable)
-	case probe.Type == "":
+	default:
 		return nil, errors.New("no filesystem recognised")
 	}
 	p, err := usedBlocks(ctx, src, probe.Type)
@@ -74,6 +80,12 @@ func detect(ctx context.Context, src *disk.Source) (*plan, error) {
 		return nil, fmt.Errorf("%s: %w", probe.Type, err)
 	}
 	return p, nil
+}
+
+// isTable knows blkid's names of the tables that planDisk reads. PMBR is a protective MBR with no GPT
+// where blkid looks for it, as in an image of a disk with sectors of 4096 bytes.
+func isTable(name string) bool {
+	return name == partition.GPT || name == partition.DOS || name == "PMBR"
 }
 
 // usedBlocks asks partclone's program for a filesystem.
@@ -91,6 +103,8 @@ func usedBlocks(ctx context.Context, src *disk.Source, fsType string) (*plan, er
 		return nil, fmt.Errorf("%s is not installed", program.Commands[0])
 	case err != nil:
 		return nil, err
+	case used.Filesystem == "FAT12":
+		return nil, errors.New("partclone takes clusters at the end of files on FAT12 for free ones")
 	case used.Size > src.Size(): // cut off, or of a set of devices: not a source to be clever with
 		return nil, fmt.Errorf("the filesystem has %d bytes, its device only %d", used.Size, src.Size())
 	}

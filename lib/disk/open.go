@@ -15,6 +15,7 @@ type TargetOptions struct {
 	Need       int64 // bytes: the disk offset just past the last byte that will be written
 	FileSize   int64 // bytes a regular file gets when created or found empty; at least Need, 0 means Need
 	BlockAlign int64 // bytes: a power of two that divides every extent's offset and length; 0 if unknown
+	SectorSize int64 // bytes: what the logical sectors of a device must be, as partition tables count in them; 0 for any
 }
 
 func (o TargetOptions) fileSize() int64 { return max(o.FileSize, o.Need) }
@@ -113,6 +114,10 @@ func checkDevice(f *os.File, opt TargetOptions) (*Target, error) {
 	if opt.BlockAlign != 0 && opt.BlockAlign%int64(h.sector) != 0 {
 		return nil, &RefusedError{Reason: fmt.Sprintf(
 			"its sectors are %d bytes and the image was made for sectors of %d", h.sector, opt.BlockAlign)}
+	}
+	if opt.SectorSize != 0 && opt.SectorSize != int64(h.sector) {
+		return nil, &RefusedError{Reason: fmt.Sprintf(
+			"its sectors are %d bytes and the image is of a whole disk with sectors of %d", h.sector, opt.SectorSize)}
 	}
 	if h.size < opt.Need {
 		return nil, tooSmall(h.size, opt.Need)

@@ -110,6 +110,19 @@ func (t *Target) once(sync func() error) error {
 	return t.syncErr
 }
 
+// ReadPartitions has the kernel read the partition table again, so that it knows what was written to
+// the disk. Of a file nobody reads it.
+func (t *Target) ReadPartitions() error {
+	if !t.device {
+		return nil
+	}
+	err := t.control(func(fd int) error { return unix.IoctlSetInt(fd, unix.BLKRRPART, 0) })
+	if err != nil {
+		return fmt.Errorf("read the partition table of %s: %w", t.Path(), err)
+	}
+	return nil
+}
+
 // Abandon closes a target that will not be filled after all. If nothing was ever written to it, a
 // file that OpenTarget created is removed and one that it grew is emptied again.
 func (t *Target) Abandon() error {

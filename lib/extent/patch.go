@@ -17,8 +17,8 @@ type Patch struct {
 func (p Patch) Extent() Extent { return Extent{Offset: p.Offset, Length: int64(len(p.Data))} }
 
 // A Patched disk is read as if its patches had been written to it, the last one on top. What is
-// written goes to the disk itself and into the patches in its way, so that it is read back.
-// Patches must not be changed otherwise; reads may run beside each other, a write runs alone.
+// written goes to the disk itself and into the patches in its way, so that it is read back. Like a
+// disk it may be used by any number of goroutines, as long as none reads what another writes.
 type Patched struct {
 	Disk    io.ReaderAt // and io.WriterAt if it is to be written
 	Patches []Patch

@@ -67,7 +67,7 @@ func (s Spec) Encode() ([]byte, *Torrent, error) {
 		root["creation date"] = s.Created.Unix()
 	}
 	if s.Disk != (Disk{}) {
-		root["ezio"] = diskDict{s.Disk.BlockSize, s.Disk.DeviceSize, s.Disk.Filesystem, s.Disk.Source}
+		root["ezio"] = diskDict{s.Disk.BlockSize, s.Disk.DeviceSize, s.Disk.Filesystem, s.Disk.PartitionTable, s.Disk.Source}
 	}
 	var b bytes.Buffer
 	if err := bencode.Marshal(&b, root); err != nil {

@@ -33,6 +33,10 @@ type Disk struct {
 	BlockSize  int64  // bytes
 	Filesystem string // partclone's name of it, such as EXTFS
 	Source     string // the device or file captured
+
+	// PartitionTable is gpt or dos for a whole disk captured by its partition table, and BlockSize
+	// then is the size of its logical sectors.
+	PartitionTable string
 }
 
 // A Torrent describes one disk image. It is immutable.

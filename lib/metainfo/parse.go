@@ -33,6 +33,7 @@ type diskDict struct {
 	BlockSize  int64  `bencode:"block size,omitempty"`
 	DeviceSize int64  `bencode:"device size,omitempty"`
 	Filesystem string `bencode:"filesystem,omitempty"`
+	Table      string `bencode:"partition table,omitempty"`
 	Source     string `bencode:"source,omitempty"`
 }
 
@@ -132,13 +133,15 @@ func (t *Torrent) parseDisk(raw []byte) error {
 	if err := bencode.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("ezio dict: %w", err)
 	}
-	t.Disk = Disk{DeviceSize: d.DeviceSize, BlockSize: d.BlockSize, Filesystem: d.Filesystem, Source: d.Source}
+	t.Disk = Disk{DeviceSize: d.DeviceSize, BlockSize: d.BlockSize, Filesystem: d.Filesystem, Source: d.Source, PartitionTable: d.Table}
 	switch {
 	case d.DeviceSize < 0 || d.DeviceSize > math.MaxInt64>>1 || d.BlockSize < 0:
 		return fmt.Errorf("ezio dict: device size %d or block size %d out of range", d.DeviceSize, d.BlockSize)
 	case d.DeviceSize > 0 && d.DeviceSize < t.Map.End():
 		return fmt.Errorf("the last extent ends at %#x, beyond the device's end at %#x", t.Map.End(), d.DeviceSize)
-	case !printable(d.Filesystem) || !printable(d.Source):
+	case d.Table != "" && (d.BlockSize < 512 || d.BlockSize > 64<<10 || d.BlockSize&(d.BlockSize-1) != 0 || d.DeviceSize == 0):
+		return fmt.Errorf("ezio dict: a whole disk of %d bytes with sectors of %d", d.DeviceSize, d.BlockSize)
+	case !printable(d.Filesystem) || !printable(d.Source) || !printable(d.Table):
 		return errors.New("ezio dict: unprintable text")
 	}
 	return nil

@@ -152,6 +152,26 @@ func Captured(disk io.ReaderAt, captured, size, sector int64) (patches []extent.
 	return original, true
 }
 
+// Keep is what Move will replace, or may, of a disk of captured bytes that is being written to a disk
+// of size bytes, as patches: of the disk that was captured if Move has been here before, else what
+// is there now. Who keeps them up to date has the captured disk also after Move.
+func Keep(disk io.ReaderAt, captured, size, sector int64) (patches []extent.Patch, moved bool) {
+	was := &extent.Patched{Disk: disk}
+	was.Patches, moved = Captured(disk, captured, size, sector)
+	front := extent.Extent{Length: min(2*sector, captured)}
+	// The new backup is behind the captured disk, unless the difference is less than it needs.
+	back := extent.Extent{Offset: max(front.Length, size-maxEntries*entrySize-2*sector)}
+	back.Length = captured - back.Offset
+	for _, e := range []extent.Extent{front, back} {
+		if e.Length > 0 {
+			p := extent.Patch{Offset: e.Offset, Data: make([]byte, e.Length)}
+			_, _ = was.ReadAt(p.Data, p.Offset) // what cannot be read will be written
+			patches = append(patches, p)
+		}
+	}
+	return patches, moved
+}
+
 // unmove makes the sectors that Move replaced as they were when the disk ended at captured: the boot
 // record, the primary header, and, where the new backup was put over it, the old backup.
 func unmove(disk io.ReaderAt, h header, captured, size, sector int64) ([]extent.Patch, error) {

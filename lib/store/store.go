@@ -127,10 +127,20 @@ func (s *Store) Withdraw(i int) {
 	s.have.Clear(i)
 }
 
-// File is the open disk if its bytes lie at their disk offsets in one file, so that the kernel can
-// send from it; else nil.
-func (s *Store) File() *os.File {
-	if d, ok := s.image.Disk.(interface{ File() *os.File }); ok {
+// File is the open disk if the bytes of piece i lie at their disk offsets in one file, so that the
+// kernel can send from it; else nil.
+func (s *Store) File(i int) *os.File {
+	disk := s.image.Disk
+	if p, ok := disk.(*extent.Patched); ok {
+		off, n := s.torrent.Layout.Span(i)
+		for e := range s.torrent.Map.Slices(off, n) {
+			if p.Covers(e) {
+				return nil
+			}
+		}
+		disk = p.Disk
+	}
+	if d, ok := disk.(interface{ File() *os.File }); ok {
 		return d.File()
 	}
 	return nil

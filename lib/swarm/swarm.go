@@ -46,8 +46,8 @@ type Store interface {
 	Put(piece int, data []byte) error
 	// Withdraw says that a present piece cannot be read.
 	Withdraw(piece int)
-	// File is the open disk when its bytes lie at disk offsets in one file, else nil.
-	File() *os.File
+	// File is the open disk when a piece's bytes lie at disk offsets in one file, else nil.
+	File(piece int) *os.File
 	// Failed is closed when the disk has failed; Err says how.
 	Failed() <-chan struct{}
 	Err() error

@@ -96,7 +96,7 @@ func (c *conn) sendBlock(prefix []byte, b wire.Block) (int64, error) {
 	c.writing.Store(time.Now().UnixNano())
 	defer c.writing.Store(0)
 	off, _ := c.s.torrent.Layout.Span(int(b.Piece))
-	if f := c.s.store.File(); f != nil {
+	if f := c.s.store.File(int(b.Piece)); f != nil {
 		return wire.SendBlock(c.nc, prefix, c.s.ranges(f, off+int64(b.Begin), int64(b.Length)))
 	}
 	return wire.SendBlockFrom(c.nc, prefix, imageReader{c.s}, off+int64(b.Begin), int64(b.Length))

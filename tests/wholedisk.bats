@@ -1,0 +1,263 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Whole disks: partition table and all, as one torrent, onto the same size and onto larger ones.
+
+load helper
+
+# part DISK NUMBER [SECTOR]: attach a loop device over a partition of an image; its name is in $DEV.
+part() {
+	local start sectors sector=${3-512}
+	read -r start sectors < <(partx -g -b -o START,SECTORS -S "$sector" --nr "$2" "$1")
+	# partx counts in sectors of 512 bytes, whatever the table counts in
+	loop "$1" --offset $((start * 512)) --sizelimit $((sectors * 512)) --sector-size "$sector"
+}
+
+# fill DISK SECTOR EXT4 FAT SWAP NTFS UNKNOWN: make filesystems with files in these partitions.
+fill() {
+	local tree
+	tree=$BATS_FILE_TMPDIR/small
+	if [ ! -d "$tree" ]; then
+		mkdir -p "$tree/deep/er"
+		cp /usr/bin/bash "$tree/program"
+		seq 200000 >"$tree/deep/text"
+		head -c 3M /dev/urandom >"$tree/deep/er/random"
+	fi
+	part "$1" "$3" "$2"
+	mkfs.ext4 -q -F -L system -d "$tree" "$DEV"
+	part "$1" "$4" "$2"
+	mkfs.fat -n EFI "$DEV" >/dev/null
+	mcopy -s -i "$DEV" "$tree"/* ::
+	part "$1" "$5" "$2"
+	mkswap -q -L pages "$DEV"
+	part "$1" "$6" "$2"
+	mkfs.ntfs -q -f -L windows "$DEV" 2>/dev/null
+	mnt "$DEV" n -t ntfs-3g
+	cp -r "$tree"/* n
+	umount n
+	part "$1" "$7" "$2"
+	head -c 100M /dev/urandom | dd of="$DEV" bs=1M iflag=fullblock status=none 2>/dev/null || true
+	sync "$1"
+}
+
+# same DISK COPY SECTOR EXT4 FAT SWAP NTFS UNKNOWN: the partitions of COPY are sound and hold the same.
+same() {
+	local n dev
+	for n in "${@:4}"; do
+		part "$1" "$n" "$3"; dev=$DEV
+		part "$2" "$n" "$3"
+		diff <(blkid -p -o export "$dev" | grep -v DEVNAME) <(blkid -p -o export "$DEV" | grep -v DEVNAME)
+		case $n in
+		"$4")
+			e2fsck -fn "$DEV"
+			mnt "$DEV" m -o ro
+			diff -r "$BATS_FILE_TMPDIR/small" m --exclude lost+found
+			umount m ;;
+		"$5")
+			fsck.fat -n "$DEV"
+			mkdir fat
+			mcopy -s -n -i "$DEV" '::*' fat
+			diff -r "$BATS_FILE_TMPDIR/small" fat
+			rm -r fat ;;
+		"$6")
+			[ "$(blkid -p -s LABEL -o value "$DEV")" = pages ] ;;
+		"$7")
+			ntfsfix -n "$DEV"
+			mnt "$DEV" n -t ntfs-3g -o ro
+			diff -r "$BATS_FILE_TMPDIR/small" n
+			umount n
+			cmp <(tail -c 512 "$dev") <(tail -c 512 "$DEV") ;;
+		"$8")
+			cmp "$dev" "$DEV" ;;
+		esac
+		losetup -d "$dev" "$DEV"
+	done
+}
+
+# old FILE SIZE: a disk that holds old data.
+old() { head -c "$2" /dev/urandom >"$1"; }
+
+SIZE=144M
+gpt_disk() {
+	truncate -s $SIZE "$1"
+	sgdisk -n 1:0:+40M -n 2:0:+18M -t 2:ef00 -n 3:0:+8M -t 3:8200 -n 4:0:+24M -n 5:0:+2M -c 1:one "$1" >/dev/null
+	head -c 440 /dev/urandom | dd of="$1" conv=notrunc status=none
+}
+
+@test "GPT: ext4, FAT, swap, NTFS and an unknown one, deployed to the same size and to larger disks" {
+	gpt_disk disk.img
+	fill disk.img 512 1 2 3 4 5
+	loop disk.img; disk=$DEV
+	ezio-btfiles -s "$disk" 2>err >torrent.info
+	cat err
+	grep -q '^partition_table: gpt$' torrent.info
+	grep -q '^block_size: 512$' torrent.info
+	grep -q 'partition 3: swap, 4.0 KiB' err
+	grep -q 'partition 5: .*no filesystem recognised: capturing all' err
+	ezio-mktorrent -q torrent.info >a.torrent
+	# neither free blocks nor the end of the disk are captured
+	[ "$(grep -c '^length' torrent.info)" -lt 200 ]
+	local sum=0 length
+	while read -r length; do sum=$((sum + 16#$length)); done < <(sed -n 's/^length: 0*//p' torrent.info)
+	[ "$sum" -lt $((64 << 20)) ]
+	seed a.torrent "$disk"
+	old same.img $SIZE; loop same.img
+	recv "$DEV" 2>err
+	! grep 'backup GPT' err
+	sgdisk -v same.img | tee out; grep -q 'No problems found' out
+	cmp <(head -c 1M disk.img) <(head -c 1M same.img)
+	same disk.img same.img 512 1 2 3 4 5
+	ezio-verify -q -t a.torrent -d same.img
+
+	# A larger one, and one that is larger by less than a table.
+	for size in 200M $((144 * 1024 * 1024 + 10 * 512)); do
+		rm -f large.img; old large.img "$size"; loop large.img; large=$DEV
+		recv "$large" --verify-after 2>err
+		grep -q 'the backup GPT is now at the end' err
+		sgdisk -v large.img | tee out; grep -q 'No problems found' out
+		diff <(sfdisk -d disk.img | grep start= | cut -d: -f2) <(sfdisk -d large.img | grep start= | cut -d: -f2)
+		cmp <(head -c 440 disk.img) <(head -c 440 large.img)
+		same disk.img large.img 512 1 2 3 4 5
+		# The copy verifies, is complete for another run, and seeds.
+		ezio-verify -t a.torrent -d "$large" 2>err
+		grep -q 'its GPT is right' err
+		recv "$large" 2>err
+		! grep -q 'warning' <(grep -v 'read the partition table' err)
+		sgdisk -v large.img | grep -q 'No problems found'
+		# Damage in the new table is found.
+		cp large.img bad.img
+		printf X | dd of=bad.img bs=1 seek=$((512 + 60)) conv=notrunc status=none
+		run -3 ezio-verify -q -t a.torrent -d bad.img
+		cp large.img bad.img
+		printf X | dd of=bad.img bs=1 seek=$(($(stat -c %s bad.img) - 512 + 60)) conv=notrunc status=none
+		run -3 ezio-verify -q -t a.torrent -d bad.img
+		# and repaired
+		recv bad.img --force 2>err
+		cmp large.img bad.img
+	done
+}
+
+@test "a receiver with a moved GPT serves what was captured" {
+	gpt_disk disk.img
+	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >a.torrent
+	seed a.torrent disk.img
+	old large.img 160M
+	recv large.img --force
+	kill "$SEED"
+	seed a.torrent large.img --check
+	recv small.img
+	cmp <(head -c 1M disk.img) <(head -c 1M small.img)
+	sgdisk -v small.img | grep -q 'No problems found'
+}
+
+@test "MBR with logical partitions: ext4, FAT, swap, NTFS and an unknown one" {
+	truncate -s $SIZE disk.img
+	sfdisk -q disk.img <<-END
+		label: dos
+		start=2048, size=40M, type=83, bootable
+		start=84992, size=60M, type=f
+		start=210000, size=18M, type=c
+		start=87040, size=8M, type=82
+		start=106496, size=24M, type=7
+		start=159744, size=2M, type=da
+	END
+	head -c 440 /dev/urandom | dd of=disk.img conv=notrunc status=none
+	fill disk.img 512 1 3 5 6 7
+	loop disk.img; disk=$DEV
+	ezio-btfiles -s "$disk" 2>err | ezio-mktorrent -q >a.torrent
+	cat err
+	seed a.torrent "$disk"
+	for size in $SIZE 200M; do
+		rm -f copy.img; old copy.img $size; loop copy.img; copy=$DEV
+		recv "$copy"
+		diff <(sfdisk -d disk.img | grep start= | cut -d: -f2) <(sfdisk -d copy.img | grep start= | cut -d: -f2)
+		cmp <(head -c 1M disk.img) <(head -c 1M copy.img)
+		same disk.img copy.img 512 1 3 5 6 7
+		ezio-verify -q -t a.torrent -d copy.img
+	done
+}
+
+@test "sectors of 4096 bytes: as a device and as an image; another sector size is refused" {
+	truncate -s $SIZE disk.img
+	loop disk.img --sector-size 4096; disk=$DEV
+	sfdisk -q --no-reread --no-tell-kernel "$disk" <<-END
+		label: gpt
+		size=40M
+		size=18M
+		size=8M
+		size=24M
+		size=2M
+	END
+	fill disk.img 4096 1 2 3 4 5
+	ezio-btfiles -s "$disk" 2>err >torrent.info
+	cat err
+	grep -q '^block_size: 4096$' torrent.info
+	grep -q 'partition 1: EXTFS' err
+	grep -q 'partition 2: .*FAT12 .*capturing all' err
+	ezio-mktorrent -q torrent.info >a.torrent
+	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >b.torrent
+	[ "$(infohash a.torrent)" = "$(infohash b.torrent)" ]
+	seed a.torrent "$disk"
+	old large.img 150M; loop large.img --sector-size 4096; large=$DEV
+	recv "$large" 2>err
+	grep -q 'the backup GPT is now at the end' err
+	sgdisk -v "$large" | tee out; grep -q 'No problems found' out
+	same disk.img large.img 4096 1 2 3 4 5
+	ezio-verify -q -t a.torrent -d "$large"
+
+	old wrong.img 150M; loop wrong.img
+	before=$(sha1sum <wrong.img)
+	fails 4 ezio-recv -q -t "$URL" -d "$DEV" --listen :0 --seed-idle 0
+	[[ $err == *"sectors are 512 bytes"* ]]
+	[ "$before" = "$(sha1sum <wrong.img)" ]
+}
+
+@test "damaged tables: the backup is used, without any every block is captured" {
+	gpt_disk disk.img
+	part disk.img 1; mkfs.ext4 -q -F "$DEV"
+	printf X | dd of=disk.img bs=1 seek=$((512 + 60)) conv=notrunc status=none
+	ezio-btfiles -s disk.img 2>err | ezio-mktorrent -q >a.torrent
+	cat err
+	grep -q 'the primary GPT is damaged' err
+	grep -q 'partition 1: EXTFS' err
+	printf X | dd of=disk.img bs=1 seek=$((144 * 1024 * 1024 - 512 + 60)) conv=notrunc status=none
+	ezio-btfiles -s disk.img 2>err >torrent.info
+	cat err
+	grep -q 'capturing every block' err
+	[ "$(grep -c '^offset' torrent.info)" = 1 ]
+	! grep -q '^partition_table' torrent.info
+
+	# An extended partition whose chain of boot records bites its tail.
+	truncate -s 0 loopy.img; truncate -s 64M loopy.img
+	printf 'label: dos\nstart=2048,size=20M,type=5\nstart=4096,size=2M\nstart=12288,size=2M\n' | sfdisk -q loopy.img
+	printf '\0\0\0\0' | dd of=loopy.img bs=1 seek=$((2048 * 512 + 446 + 16 + 8)) conv=notrunc status=none
+	ezio-btfiles -s loopy.img 2>err >torrent.info
+	grep -q 'does not end.*capturing every block' err
+	[ "$(grep -c '^offset' torrent.info)" = 1 ]
+}
+
+@test "no loop device is left behind, not even when the capture is killed" {
+	gpt_disk disk.img
+	fill disk.img 512 1 2 3 4 5
+	none() {
+		for _ in $(seq 100); do
+			losetup -j whole.img | grep -q . || return 0
+			sleep 0.1
+		done
+		losetup -j whole.img
+		return 1
+	}
+	cp disk.img whole.img
+	ezio-btfiles -q -s whole.img >/dev/null
+	none
+	for signal in TERM KILL; do
+		for after in 0.05 0.15 0.3; do
+			ezio-btfiles -q -s whole.img >/dev/null 2>&1 &
+			pid=$!
+			sleep $after
+			kill -$signal $pid 2>/dev/null || true
+			wait $pid || true
+			none
+		done
+	done
+}
