@@ -12,6 +12,7 @@ import (
 	"ezio/lib/cli"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
+	"ezio/lib/limits"
 	"ezio/lib/metainfo"
 	"ezio/lib/progress"
 	"ezio/lib/store"
@@ -33,6 +34,9 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 	}
 	from, err := findSources(c, t)
 	if err != nil {
+		return err
+	}
+	if err := enoughRoom(t.Layout.Length, limits.Memory(), limits.Files()); err != nil {
 		return err
 	}
 	target, err := disk.OpenTarget(c.String("target"), targetOptions(t))

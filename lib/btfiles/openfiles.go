@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"sync"
+
+	"ezio/lib/limits"
 )
 
 // maxOpen is how many files of a directory stay open when nobody reads them. A process may have
@@ -32,7 +34,8 @@ type openFile struct {
 }
 
 func newOpenFiles(root *os.Root) *openFiles {
-	return &openFiles{root: root, limit: maxOpen, byName: map[string]*openFile{}, idle: list.New()}
+	limit := min(maxOpen, int(limits.Files()/4)) // connections need some too
+	return &openFiles{root: root, limit: limit, byName: map[string]*openFile{}, idle: list.New()}
 }
 
 // get opens a file, or finds it open. Every get is followed by a put.

@@ -18,6 +18,7 @@ import (
 	"io"
 
 	"ezio/lib/btinfo"
+	"ezio/lib/capture/blockmap"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/hasher"
@@ -97,6 +98,9 @@ func Image(ctx context.Context, r io.Reader, opt Options) (*btinfo.Info, error) 
 	image, err := partclone.NewReader(r)
 	if err != nil {
 		return nil, err
+	}
+	if image.Filesystem == "FAT12" {
+		opt.log("warning: %v: the image may lack some, capture the source instead", blockmap.ErrFAT12)
 	}
 	p := &plan{
 		extents: image.Extents(), blockSize: image.BlockSize, blocks: image.Blocks,

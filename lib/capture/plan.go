@@ -103,8 +103,6 @@ func usedBlocks(ctx context.Context, src *disk.Source, fsType string) (*plan, er
 		return nil, fmt.Errorf("%s is not installed", program.Commands[0])
 	case err != nil:
 		return nil, err
-	case used.Filesystem == "FAT12":
-		return nil, errors.New("partclone takes clusters at the end of files on FAT12 for free ones")
 	case used.Size > src.Size(): // cut off, or of a set of devices: not a source to be clever with
 		return nil, fmt.Errorf("the filesystem has %d bytes, its device only %d", used.Size, src.Size())
 	}

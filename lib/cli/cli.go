@@ -18,10 +18,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"ezio/lib/limits"
 )
 
 // Version is set by the Makefile from git.
@@ -38,6 +41,10 @@ func Main(run RunFunc) {
 	defer cancel()
 	// Without this a closed pipe on stdout would end the process silently, with files half done.
 	signal.Ignore(syscall.SIGPIPE)
+	// Garbage is collected sooner where memory is short, rather than the process killed.
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limits.Memory() / 4 * 3)
+	}
 	var interrupted atomic.Bool
 	sig := make(chan os.Signal, 2)
 	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

@@ -13,11 +13,12 @@ import (
 	"io"
 	"runtime"
 
+	"ezio/lib/limits"
 	"ezio/lib/piece"
 )
 
 // budget is how many bytes of piece buffers one run may hold, except that two are always allowed.
-const budget = 128 << 20
+func budget() int64 { return min(128<<20, limits.Memory()/8) }
 
 // Options tune a run; the zero value is right for a tool.
 type Options struct {
@@ -114,7 +115,7 @@ func Stream(ctx context.Context, r io.Reader, length int64, opt Options, progres
 // buffers is how many piece buffers a run gets: one being read, one for each worker, and one more
 // so that neither side waits for the other, within the budget.
 func buffers(length int64, workers, pieces int) int {
-	return max(1, min(workers+2, max(2, int(budget/length)), pieces))
+	return max(1, min(workers+2, max(2, int(budget()/length)), pieces))
 }
 
 func workers(opt Options) int {

@@ -183,6 +183,26 @@ func TestDevices(t *testing.T) {
 }
 
 // f2fs and HFS+ cannot be mounted everywhere, so their flags are set by hand.
+func TestFAT12(t *testing.T) {
+	for bits, want := range map[string]error{"12": ErrFAT12, "16": nil, "32": nil} {
+		image := mkfs(t, "true")
+		if bits == "12" {
+			if err := os.Truncate(image, 8<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fstest.Run(t, "mkfs.fat", "-F", bits, image)
+		f, err := os.Open(image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := Check(f, "FAT"); err != want {
+			t.Errorf("FAT%s: %v", bits, err)
+		}
+	}
+}
+
 func TestFlags(t *testing.T) {
 	image := mkfs(t, "mkfs.f2fs", "-q", "-f")
 	if pending(t, image, "F2FS") {

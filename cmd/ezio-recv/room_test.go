@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"ezio/lib/cli"
+)
+
+func TestEnoughRoom(t *testing.T) {
+	for _, c := range []struct {
+		length, memory, files int64
+		want                  string
+	}{
+		{256 << 10, 192 << 20, 64, ""},
+		{4 << 20, 192 << 20, 64, ""},
+		{16 << 20, 192 << 20, 64, "there are 192 MiB of memory, and receiving pieces of 16 MiB needs 240 MiB"},
+		{16 << 20, 256 << 20, 64, ""},
+		{256 << 20, 1 << 30, 64, "needs 1.5 GiB"},
+		{1 << 20, 64 << 20, 1024, "there are 64 MiB of memory"},
+		{1 << 20, 1 << 30, 20, "only 20 files may be open"},
+	} {
+		err := enoughRoom(c.length, c.memory, c.files)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || cli.Hint(err) == "") {
+			t.Errorf("%d, %d, %d: %v", c.length, c.memory, c.files, err)
+		}
+	}
+}
