@@ -193,7 +193,7 @@ gpt_disk() {
 	cat err
 	grep -q '^block_size: 4096$' torrent.info
 	grep -q 'partition 1: EXTFS' err
-	grep -q 'partition 2: .*FAT12 .*capturing all' err
+	grep -q 'partition 2: .*FAT12, .*capturing all' err
 	ezio-mktorrent -q torrent.info >a.torrent
 	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >b.torrent
 	[ "$(infohash a.torrent)" = "$(infohash b.torrent)" ]
