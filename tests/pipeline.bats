@@ -98,12 +98,23 @@ capture() { partclone.extfs -c -T -s "$1" -o "$2" 2>partclone.err; }
 	[ "$(infohash btfiles.torrent)" = "$(infohash want.torrent)" ]
 	ezio-mktorrent --piece-length 1MiB -d e.img t > small.torrent
 	ezio-verify -q -t small.torrent -d e.img
+	# Cutting anew gives what a capture in that length gives, smaller or larger.
+	for length in 256KiB 1MiB 64MiB; do
+		ezio-btfiles -q -s e.img --piece-length $length | ezio-mktorrent -q > want.torrent
+		ezio-mktorrent -q --coalesce --piece-length $length -d e.img t > got.torrent
+		[ "$(infohash got.torrent)" = "$(infohash want.torrent)" ]
+	done
 	fails 1 ezio-mktorrent nosums.info
 	[[ $err == *"hint: name the device or image"* ]]
 	fails 2 ezio-mktorrent --piece-length 1M t
 	fails 2 ezio-mktorrent --piece-length 1000000 -d e.img t
 	dd if=/dev/urandom of=e.img bs=1k seek=1k count=1k conv=notrunc status=none
 	fails 3 ezio-mktorrent -q -d e.img t
+	[[ $err == *"piece 0 differs"* ]]
+	for length in 64KiB 32MiB; do
+		fails 3 ezio-mktorrent -q --piece-length $length -d e.img t
+		[[ $err == *"piece 0 differs"* ]]
+	done
 }
 
 @test "an empty pipe whose writer left nothing new: exit 1, nothing on stdout, a hint" {

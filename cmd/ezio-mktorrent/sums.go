@@ -3,8 +3,11 @@
 package main
 
 import (
+	"crypto/sha1"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 
 	"ezio/lib/btinfo"
 	"ezio/lib/cli"
@@ -31,35 +34,27 @@ func sums(c *cli.Call, r *progress.Reporter, info *btinfo.Info) error {
 	case path == "":
 		return nil
 	}
-	old, oldLength := info.Pieces, info.PieceLength
+	old := &oldSums{layout: piece.Layout{Length: info.PieceLength}, sums: info.Pieces, path: path}
 	if length != 0 {
 		info.PieceLength = length
 	}
-	if info.Pieces, err = hash(c, r, info, path); err != nil {
-		return err
-	}
-	if len(old) > 0 && oldLength == info.PieceLength {
-		for i := range old {
-			if old[i] != info.Pieces[i] {
-				return &cli.Error{Code: cli.Mismatch, Err: fmt.Errorf("%s does not match torrent.info: piece %d differs", path, i)}
-			}
-		}
-	}
-	return nil
+	info.Pieces, err = cut(c, r, info, old)
+	return err
 }
 
-func hash(c *cli.Call, r *progress.Reporter, info *btinfo.Info, path string) ([]piece.Hash, error) {
+// cut reads the source once, cuts it anew, and compares it with the sums there were.
+func cut(c *cli.Call, r *progress.Reporter, info *btinfo.Info, old *oldSums) ([]piece.Hash, error) {
 	m, err := info.Map()
 	if err != nil {
 		return nil, fmt.Errorf("torrent.info: %w", err)
 	}
-	src, err := store.OpenSource(path)
+	src, err := store.OpenSource(old.path)
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
 	if src.Size() < m.End() {
-		return nil, cli.Refusef("refuse %s: it has %d bytes, the last extent ends at %d", path, src.Size(), m.End())
+		return nil, cli.Refusef("refuse %s: it has %d bytes, the last extent ends at %d", old.path, src.Size(), m.End())
 	}
 	layout := piece.Layout{Length: info.PieceLength, Size: m.Size()}
 	if layout.Count() > piece.MaxCount {
@@ -68,14 +63,65 @@ func hash(c *cli.Call, r *progress.Reporter, info *btinfo.Info, path string) ([]
 	count := &cli.Counter{Total: layout.Size}
 	r.Start("hashing", count.Sample, nil)
 	defer r.Stop()
-	sums := make([]piece.Hash, layout.Count())
-	err = hasher.Each(c.Context.Context, extent.Image{Map: m, Disk: src, Path: path}, layout, nil, hasher.Options{}, func(res hasher.Result) error {
-		if res.Err != nil {
-			return res.Err
-		}
-		sums[res.Index] = res.Sum
-		count.Add(res.Bytes)
-		return nil
+	old.layout.Size = m.Size()
+	image := io.NewSectionReader(extent.Image{Map: m, Disk: src, Path: old.path}, 0, m.Size())
+	var blocks io.Reader = image
+	if info.PieceLength != old.layout.Length {
+		blocks = io.TeeReader(image, old)
+	}
+	sums, n, err := hasher.Stream(c.Context.Context, blocks, info.PieceLength, hasher.Options{}, func(done int64) {
+		count.Add(done - count.Done())
 	})
+	if err == nil && n != m.Size() {
+		err = fmt.Errorf("read %d bytes of %s, want %d: %w", n, old.path, m.Size(), io.ErrUnexpectedEOF)
+	}
+	if info.PieceLength == old.layout.Length && err == nil {
+		for i, want := range old.sums {
+			if sums[i] != want {
+				return nil, old.differ(i)
+			}
+		}
+	}
 	return sums, err
+}
+
+// oldSums compares image space, as it is written to it, with the sums of torrent.info, in pieces of
+// the old length. Without sums it lets everything pass.
+type oldSums struct {
+	layout piece.Layout
+	sums   []piece.Hash
+	path   string
+
+	index int
+	got   hash.Hash
+	n     int64 // bytes of the piece so far
+}
+
+// Write fails with the first piece that differs: the source has changed since it was captured, or it
+// is another one.
+func (o *oldSums) Write(p []byte) (int, error) {
+	done := 0
+	for o.index < len(o.sums) && done < len(p) {
+		if o.got == nil {
+			o.got = sha1.New()
+		}
+		_, length := o.layout.Span(o.index)
+		part := p[done : done+int(min(int64(len(p)-done), length-o.n))]
+		o.got.Write(part) // never fails
+		done += len(part)
+		if o.n += int64(len(part)); o.n < length {
+			break
+		}
+		if piece.Hash(o.got.Sum(nil)) != o.sums[o.index] {
+			return done, o.differ(o.index)
+		}
+		o.index, o.n = o.index+1, 0
+		o.got.Reset()
+	}
+	return len(p), nil
+}
+
+func (o *oldSums) differ(i int) error {
+	return &cli.Error{Code: cli.Mismatch, Err: fmt.Errorf("%s does not match torrent.info: piece %d differs", o.path, i),
+		Hint: "it has changed since it was captured, or it is another one: capture it again"}
 }
