@@ -90,3 +90,19 @@ load helper
 	fails 1 ezio-verify -q -t a.torrent -d e.pcl
 	fails 1 ezio-seed -q -t a.torrent -d e.pcl --listen :0 --tracker-listen :0
 }
+
+@test "a device that cannot be read to its end: the place is named, --rescue lists it and exits 1" {
+	head -c 32M /dev/urandom > d.img
+	loop d.img
+	truncate -s 20M d.img
+	blockdev --flushbufs "$DEV"
+	fails 1 ezio-btfiles -q -s "$DEV"
+	[[ $err == *"read $DEV at 0x1400000: input/output error"* ]]
+	run -1 --separate-stderr ezio-btfiles -q -s "$DEV" --rescue --image raw.img
+	[ "${stderr_lines[0]}" = $'unreadable\t20971520\t12582912' ]
+	echo "$output" | ezio-mktorrent -q > a.torrent
+	truncate -s 32M d.img
+	cmp d.img raw.img
+	ezio-verify -q -t a.torrent -d raw.img
+	fails 2 sh -c 'ezio-btfiles --rescue < raw.img'
+}

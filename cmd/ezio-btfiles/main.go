@@ -37,6 +37,10 @@ for each partition; its partition table and boot code are captured too. Where th
 is none, or the filesystem is encrypted, damaged or unknown, every block is captured, and a line on
 standard error says so. Every checksum in a partclone image is verified.
 
+A read that fails ends the capture and names the disk offset. With --rescue what cannot be read is
+captured as zeros, each such place is a line on standard error of the word unreadable, disk offset and
+length in bytes, separated by tabs, and the exit code is 1 although everything is written.
+
 An image directory of Clonezilla's is described without the disk it was taken from:
 
   ezio-btfiles --clonezilla /home/partimag/lab --image disk.img | ezio-mktorrent > a.torrent
@@ -60,6 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			&ucli.BoolFlag{Name: "raw", Usage: "capture every block of the source, whatever it holds"},
 			&ucli.StringFlag{Name: "fs", Usage: "the source holds this `TYPE` of filesystem, such as ext4"},
 			&ucli.BoolFlag{Name: "force", Usage: "capture a source that is mounted read-write"},
+			&ucli.BoolFlag{Name: "rescue", Usage: "put zeros where the source cannot be read, list these places, and exit 1 at the end"},
 		},
 		Action: func(c *cli.Call) error {
 			if err := check(c); err != nil {
@@ -95,7 +100,7 @@ func check(c *cli.Call) error {
 	if c.String("source") != "" {
 		return nil
 	}
-	for _, name := range []string{"raw", "fs", "force"} {
+	for _, name := range []string{"raw", "fs", "force", "rescue"} {
 		if c.IsSet(name) {
 			return cli.Usagef("--%s is about a source: -s is missing", name)
 		}
@@ -113,7 +118,8 @@ func check(c *cli.Call) error {
 func btfiles(c *cli.Call, r *progress.Reporter) error {
 	info, err := doCapture(c, r)
 	r.Stop()
-	if err != nil {
+	var loss *capture.LossError
+	if err != nil && !errors.As(err, &loss) {
 		return err
 	}
 	var product bytes.Buffer
@@ -122,6 +128,9 @@ func btfiles(c *cli.Call, r *progress.Reporter) error {
 	}
 	if err := cli.Emit(c.Stdout, product.Bytes(), false); err != nil {
 		return err
+	}
+	if loss != nil {
+		return lossy(c, loss)
 	}
 	var size int64
 	for _, e := range info.Records {
@@ -137,6 +146,17 @@ func btfiles(c *cli.Call, r *progress.Reporter) error {
 	return nil
 }
 
+// lossy ends a rescue that met unreadable sectors: the product is written, and the exit code and a
+// list on standard error, whatever -q says, keep it from being taken for the source.
+func lossy(c *cli.Call, loss *capture.LossError) error {
+	var list bytes.Buffer
+	for _, e := range loss.Lost {
+		fmt.Fprintf(&list, "unreadable\t%d\t%d\n", e.Offset, e.Length)
+	}
+	_, _ = c.Stderr.Write(list.Bytes())
+	return cli.Failf("%w", loss).WithHint("the capture was written nevertheless; do not take it for a clean one")
+}
+
 // doCapture captures standard input or --source, with its progress shown.
 func doCapture(c *cli.Call, r *progress.Reporter) (*btinfo.Info, error) {
 	count := &cli.Counter{}
@@ -145,6 +165,7 @@ func doCapture(c *cli.Call, r *progress.Reporter) (*btinfo.Info, error) {
 		Raw:         c.Bool("raw"),
 		Filesystem:  c.String("fs"),
 		Force:       c.Bool("force"),
+		Rescue:      c.Bool("rescue"),
 		Dir:         c.String("output"),
 		Image:       c.String("image"),
 		Log:         r.Printf,

@@ -32,6 +32,7 @@ type Options struct {
 	Raw         bool   // Source: take every block, without looking for a filesystem
 	Filesystem  string // Source: what the source holds, by blkid's or partclone's name; "" finds out
 	Force       bool   // Source: go on although it is mounted read-write
+	Rescue      bool   // Source: go on, with zeros, where it cannot be read
 
 	Dir   string // also write a btfiles directory of this name; "" does not
 	Image string // also write a sparse raw image of this name; "" does not
@@ -51,7 +52,8 @@ type plan struct {
 }
 
 // Source captures a block device or a regular file. It refuses, with a *disk.RefusedError, one that
-// is mounted read-write, since its blocks may change while they are read.
+// is mounted read-write, since its blocks may change while they are read. With Options.Rescue there
+// may be an Info and a *LossError: everything was written, and is not what was on the source.
 func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error) {
 	src, err := disk.OpenSource(path)
 	if err != nil {
@@ -69,11 +71,15 @@ func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error)
 	if err != nil {
 		return nil, err
 	}
-	blocks := io.NewSectionReader(extent.Image{Map: m, Disk: src, Path: path}, 0, m.Size())
-	return run(ctx, blocks, p, m, opt, func(info *btinfo.Info) error {
+	image := extent.Image{Map: m, Disk: src, Path: path}
+	last := func(info *btinfo.Info) error {
 		info.Source = path
 		return checkQuiet(path, opt) // it may have been mounted meanwhile
-	})
+	}
+	if opt.Rescue {
+		return rescue(ctx, image, src, p, opt, last)
+	}
+	return run(ctx, io.NewSectionReader(image, 0, m.Size()), p, m, opt, last)
 }
 
 // checkQuiet refuses a source whose blocks may change under the capture.

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ezio/tests/faults/faultfs"
+)
+
+// capture runs ezio-btfiles and gives what it printed and its exit code.
+func capture(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "ezio-btfiles"), append(args, "-q")...)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return o.String(), e.String(), cmd.ProcessState.ExitCode()
+}
+
+// A source that cannot be read everywhere: the capture ends and says where, or, told to rescue what
+// it can, loses just the bad sectors, lists them and is no success.
+func TestCaptureOfAFailingDisk(t *testing.T) {
+	t.Parallel()
+	content := make([]byte, 24*mib)
+	_, _ = rand.NewChaCha8([32]byte{9}).Read(content)
+	d, dev := faulty(t, content)
+	bad := []struct{ at, n int64 }{{0, 512}, {5*mib + 512*3, 512}, {5*mib + 512*6, 1024}, {16*mib - 512, 4096 + 512}, {24*mib - 512, 512}}
+	var rules []faultfs.Rule
+	for _, b := range bad {
+		rules = append(rules, faultfs.Rule{Op: faultfs.Read, From: b.at, To: b.at + b.n, Err: syscall.EIO})
+	}
+	d.Set(rules[1:]...)
+	must(t, dropped(dev))
+	out, said, code := capture(t, "-s", dev, "--raw")
+	if want := fmt.Sprintf("read %s at %#x: input/output error", dev, 5*mib); code != 1 || out != "" || !strings.Contains(said, want) {
+		t.Errorf("exit code %d, %d bytes on stdout, %q, want %q", code, len(out), said, want)
+	}
+
+	d.Set(rules...)
+	must(t, dropped(dev))
+	image := filepath.Join(t.TempDir(), "raw.img")
+	out, said, code = capture(t, "-s", dev, "--raw", "--rescue", "--image", image)
+	if code != 1 || !strings.Contains(out, "sha1: ") || !strings.Contains(said, "do not take it for a clean one") {
+		t.Errorf("exit code %d, %d bytes on stdout, %q", code, len(out), said)
+	}
+	want := ""
+	for _, b := range bad {
+		want += fmt.Sprintf("unreadable\t%d\t%d\n", b.at, b.n)
+		clear(content[b.at : b.at+b.n])
+	}
+	if !strings.HasPrefix(said, want) {
+		t.Errorf("it lists\n%s, want\n%s", said, want)
+	}
+	got, err := os.ReadFile(image)
+	must(t, err)
+	if !bytes.Equal(got, content) {
+		t.Error("the image is not the disk with zeros in the bad places")
+	}
+
+	// Nothing is bad any more: a clean capture, and no word of a rescue.
+	d.Set()
+	must(t, dropped(dev))
+	if out, said, code = capture(t, "-s", dev, "--raw", "--rescue"); code != 0 || said != "" || out == "" {
+		t.Errorf("exit code %d, %q", code, said)
+	}
+}
