@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"ezio/lib/cli"
 	"ezio/lib/metainfo"
@@ -59,6 +60,7 @@ func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm) (*meeti
 				m.failed <- fmt.Errorf("tracker: %w", err)
 			}
 		})
+		m.wg.Go(func() { m.seekOut(ctx, sw) })
 	}
 	m.client = tracker.NewClient(tracker.ClientConfig{
 		Trackers: m.others(ctx, t.Trackers),
@@ -70,6 +72,33 @@ func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm) (*meeti
 	})
 	m.wg.Go(func() { m.client.Run(ctx) })
 	return m, nil
+}
+
+// How long receivers are given to find us before we go to them, and how often we look.
+const (
+	comeYourself = 2 * time.Second
+	lookEvery    = time.Second
+)
+
+// seekOut has the swarm connect to those who announced themselves to our tracker and do not come.
+// Transmission 3.00 does not when its attempt by uTP fails.
+func (m *meetingPoint) seekOut(ctx context.Context, sw *swarm.Swarm) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	told := map[[20]byte]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, r := range m.server.Receivers() {
+				if r.Live && r.Left > 0 && !told[r.ID] && now.Sub(r.FirstSeen) > comeYourself {
+					told[r.ID] = true
+					sw.AddPeers([]netip.AddrPort{r.Addr})
+				}
+			}
+		}
+	}
 }
 
 func (m *meetingPoint) close() {

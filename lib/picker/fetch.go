@@ -26,12 +26,14 @@ const (
 	aheadTime = 250 * time.Millisecond
 	aheadMin  = 4
 	aheadMax  = 16 << 20
+
+	foreignAhead = 4 << 20
 )
 
 func (q *peer) ahead() int64 {
 	least := int64(aheadMin * q.tr.Block)
 	if q.tr.Block <= chunk {
-		least = 32 * chunk
+		least = foreignAhead // some look at their uplinks twice a second, and send no more than this each time
 	}
 	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
 }

@@ -239,6 +239,7 @@ func (p *Picker) tick(since time.Duration) {
 	for _, q := range p.order {
 		q.src.tick(since)
 		q.src.idle = false
+		p.coax(q)
 	}
 	p.up.tick(since, p.next() != nil)
 }

@@ -288,3 +288,19 @@ func TestPieceThatAPeerLost(t *testing.T) {
 		t.Fatalf("asked %v", r)
 	}
 }
+
+// A foreign peer that asks for nothing of what it was shown is shown more, until it does.
+func TestShyPeerIsShownMore(t *testing.T) {
+	p := newPicker(4000, 10, all(4000))
+	p.Join(1, Traits{})
+	p.Join(2, Traits{Block: block})
+	shown := map[ID]int{}
+	for now := start; now.Before(start.Add(4 * time.Second)); now = now.Add(tickEvery) {
+		for _, a := range of(Reveal, p.Act(now)) {
+			shown[a.Peer]++
+		}
+	}
+	if shown[1] < 400 || shown[2] > maxRevealed {
+		t.Fatalf("shown %v", shown)
+	}
+}

@@ -17,6 +17,8 @@ type revealing struct {
 // revealed is one peer's share.
 type revealed struct {
 	pieces map[int]time.Time // shown to it, and not yet announced by it
+	asked  time.Time         // when it last asked for anything, or we last gave in
+	extra  int               // how many more it is shown because it does not ask
 }
 
 const (
@@ -27,6 +29,8 @@ const (
 	// A piece shown this many times longer ago than such a piece takes is lost with its holder.
 	lostAfter = 4
 	leastLost = 2 * time.Second
+
+	shyTime = time.Second
 )
 
 func (r *revealing) init(n int) {
@@ -39,7 +43,19 @@ func (r *revealing) init(n int) {
 func (p *Picker) depth(q *peer) int {
 	least := max(2, int(revealBytes/(int64(max(1, len(p.order)))*p.cfg.Layout.Length)))
 	link := p.up.rate() / float64(max(1, len(p.order)))
-	return min(maxRevealed, max(least, 1+int(link*revealTime.Seconds()/float64(p.cfg.Layout.Length))))
+	return q.rev.extra + min(maxRevealed, max(least, 1+int(link*revealTime.Seconds()/float64(p.cfg.Layout.Length))))
+}
+
+// coax shows more to a foreign peer that asks for nothing of what it was shown. The Client of
+// anacrolix/torrent puts what nobody has first, and asks for nothing when that fills its limit.
+func (p *Picker) coax(q *peer) {
+	if q.tr.Block > chunk || len(q.rev.pieces) == 0 || len(q.snk.queue) > 0 || q.snk.handed > 0 {
+		q.rev.asked = p.now
+		return
+	}
+	if p.now.Sub(q.rev.asked) >= shyTime {
+		q.rev.extra, q.rev.asked = 2*max(q.rev.extra, len(q.rev.pieces)), p.now
+	}
 }
 
 // revealHas notes that a peer announced a piece.

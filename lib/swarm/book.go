@@ -116,6 +116,15 @@ func (b *addressBook) connected(c *conn) {
 	}
 }
 
+// sameAs hears that dialing an address led to a peer that is connected as old: it need not be
+// dialed while that lasts.
+func (b *addressBook) sameAs(old, c *conn) {
+	if c.outgoing && !old.listen.IsValid() {
+		old.listen = c.addr
+		b.connected(old)
+	}
+}
+
 func (b *addressBook) disconnected(c *conn) {
 	if e := b.entries[c.listen]; e != nil && !c.outgoing && e.incoming > 0 {
 		e.incoming--

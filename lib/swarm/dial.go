@@ -60,7 +60,9 @@ func (s *Swarm) listen() error {
 		return err
 	}
 	s.listeners = append(s.listeners, l)
-	s.port = l.Addr().(*net.TCPAddr).Port
+	a := l.Addr().(*net.TCPAddr)
+	s.port = a.Port
+	s.utp = s.listenUTP(a)
 	return nil
 }
 

@@ -178,6 +178,7 @@ func (l *loop) refuse(c *conn) string {
 		}
 		// Both sides dialed at the same time. Both keep the connection that the greater id made.
 		if l.prefers(old) || !l.prefers(c) {
+			l.book.sameAs(old, c)
 			return "connected already"
 		}
 		old.nc.Close()

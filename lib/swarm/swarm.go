@@ -86,6 +86,7 @@ type Swarm struct {
 	stop      context.CancelFunc
 	wg        sync.WaitGroup
 	listeners []net.Listener
+	utp       net.PacketConn // nil when there is none
 	port      int
 	events    chan func()
 	complete  chan struct{} // closed when every piece is here
@@ -143,6 +144,9 @@ func (s *Swarm) Start() error {
 	for _, l := range s.listeners {
 		s.wg.Go(func() { s.accept(l) })
 	}
+	if s.utp != nil {
+		s.wg.Go(func() { s.refuseUTP(s.utp) })
+	}
 	if s.cfg.SlowStart {
 		s.wg.Go(s.ramp)
 	}
@@ -199,6 +203,9 @@ func (s *Swarm) Close() error {
 	s.stop()
 	for _, l := range s.listeners {
 		l.Close()
+	}
+	if s.utp != nil {
+		s.utp.Close()
 	}
 	s.sockets.closeAll()
 	s.wg.Wait()

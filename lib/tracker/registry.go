@@ -120,7 +120,7 @@ func (g *registry) seen(now time.Time, from netip.Addr, q query) (*peer, error) 
 		// Peer ids are handed out, so they prove nothing: without this anybody could report
 		// another machine as stopped or as done.
 		return nil, errNotYours
-	default:
+	case q.event == shared.None: // what an event makes him say tells nothing of his pace
 		p.patience = scale(now.Sub(p.LastSeen))
 	}
 	g.report(p, now, q)

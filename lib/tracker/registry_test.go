@@ -65,7 +65,8 @@ func TestReceiverStates(t *testing.T) {
 		{"comes with everything, then finds damage and mends it", []step{{0, missing(1, 0)}, {9, missing(1, 7)}, {9, missing(1, 0)}}, 0, Done, true, 1},
 		{"leaves", []step{{0, missing(1, 900)}, {9, stopped(500)}}, 0, Gone, false, 0},
 		{"falls silent", []step{{0, missing(1, 900)}, {2e9, missing(1, 900)}}, time.Minute, Lost, false, 0},
-		{"falls silent when done", []step{{0, missing(1, 900)}, {2e9, completed}}, time.Minute, Done, false, 1},
+		{"falls silent when done", []step{{0, missing(1, 900)}, {2e9, missing(1, 9)}, {2e9, completed}}, time.Minute, Done, false, 1},
+		{"is slow to come back when done", []step{{0, missing(1, 900)}, {2e9, completed}}, 5 * time.Minute, Done, true, 1},
 		{"comes back", []step{{0, missing(1, 900)}, {time.Hour, missing(1, 900)}}, 0, Joined, true, 0},
 	}
 	for _, test := range tests {
