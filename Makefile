@@ -38,7 +38,9 @@ bats: build
 # Faults injected into disks, peers, servers and networks: docs/reliability.md. Takes minutes.
 test-faults: build
 	tests/needs faults
-	cd tests/faults && $(GO) vet ./... && $(GO) test -count=1 -timeout 15m ./...
+	cd tests/faults && $(GO) vet -mod=mod ./... && \
+	$(GO) test -mod=mod -race -count=1 -timeout 5m -run 'TestTwentyDeployments' . && \
+	$(GO) test -mod=mod -count=1 -timeout 15m -skip 'TestTwentyDeployments' ./...
 
 # Other people's BitTorrent clients with ours in one swarm.
 interop: build
