@@ -97,6 +97,11 @@ gpt() {
 	[ "$(blkid -p -o value -s LABEL "$DEV")" = paging ]
 	[ "$(sha1sum < "$DEV")" != "$(sha1sum < /dev/null)" ]
 	part target.img 4; ntfsinfo -m "$DEV" >/dev/null
+
+	truncate -s 520M larger.img
+	recv larger.img
+	sgdisk -v larger.img | grep -q 'No problems found'
+	ezio-verify -q -t a.torrent -d larger.img
 }
 
 @test "an MBR disk with logical partitions: the chain of boot records is made anew" {

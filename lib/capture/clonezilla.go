@@ -23,9 +23,9 @@ func Clonezilla(ctx context.Context, dir, name string, opt Options) (info *btinf
 	}
 	p := &plan{
 		extents: im.Extents(), blockSize: im.BlockSize, blocks: im.Size / im.BlockSize,
-		deviceSize: im.Size, filesystem: im.Filesystem,
+		deviceSize: im.Size, filesystem: im.Filesystem, table: im.Table,
 	}
-	if p.filesystem == "" {
+	if p.filesystem == "" && p.table == "" {
 		p.filesystem = raw
 	}
 	m, err := extent.New(p.extents)

@@ -32,6 +32,7 @@ type Image struct {
 	Size       int64    // of the disk or the partition, in bytes
 	BlockSize  int64    // of the filesystem, or a sector of the disk, in bytes
 	Filesystem string   // partclone's name; "" for a disk
+	Table      string   // of a disk: gpt or dos; "" for a partition
 	Notes      []string // what people should know: partitions that are not in the image
 
 	extents []extent.Extent
@@ -154,7 +155,7 @@ func (im *Image) disk(ctx context.Context, d *directory, parts []string) error {
 	if err != nil {
 		return err
 	}
-	im.BlockSize = t.sector
+	im.BlockSize, im.Table = t.sector, t.label
 	if err := im.around(d, t); err != nil {
 		return err
 	}
