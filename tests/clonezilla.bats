@@ -43,13 +43,13 @@ save_part() {
 	[ "$4" != dd ] || clone=
 	# shellcheck disable=SC2086 # none or two
 	partclone."$4" $clone -q -L /dev/null -s "$DEV" -o - 2>/dev/null | "${@:6}" >"$2/sda$3.$5"
-	losetup -d "$DEV"
+	unloop "$DEV"
 }
 
 save_swap() {
 	part "$1" "$3"
 	blkid -p -o export "$DEV" | sed -n 's/^\(UUID\|LABEL\)=\(.*\)/\1="\2"/p' >"$2/swappt-sda$3.info"
-	losetup -d "$DEV"
+	unloop "$DEV"
 }
 
 # gpt FILE DIR: a disk with four partitions and its image directory, each packed otherwise.
@@ -64,10 +64,10 @@ gpt() {
 	size=10M
 	T
 	head -c 1M /dev/urandom | dd of="$1" bs=1M seek=460 conv=notrunc status=none
-	part "$1" 1; mkfs.vfat -F 32 "$DEV" >/dev/null; mcopy -i "$DEV" "$(files)/random" ::; losetup -d "$DEV"
-	part "$1" 2; mkfs.ext4 -q "$DEV"; fill "$DEV"; losetup -d "$DEV"
-	part "$1" 3; mkswap -q -L paging "$DEV"; losetup -d "$DEV"
-	part "$1" 4; mkfs.ntfs -q -f "$DEV"; losetup -d "$DEV"
+	part "$1" 1; mkfs.vfat -F 32 "$DEV" >/dev/null; mcopy -i "$DEV" "$(files)/random" ::; unloop "$DEV"
+	part "$1" 2; mkfs.ext4 -q "$DEV"; fill "$DEV"; unloop "$DEV"
+	part "$1" 3; mkswap -q -L paging "$DEV"; unloop "$DEV"
+	part "$1" 4; mkfs.ntfs -q -f "$DEV"; unloop "$DEV"
 	save "$1" "$2"
 	save_part "$1" "$2" 1 fat vfat-ptcl-img.zst zstd -cq -T0 -3
 	save_part "$1" "$2" 2 extfs ext4-ptcl-img.gz gzip -c --rsyncable
@@ -84,11 +84,14 @@ gpt() {
 	ezio-verify -q -t a.torrent -d d.img
 	ezio-verify -q -t a.torrent -d raw.img
 
+	# A larger disk, with old data on it: the backup of the table moves to its end.
 	seed a.torrent raw.img
-	head -c 500M /dev/urandom > target.img
-	recv target.img --force
+	head -c 520M /dev/urandom > target.img
+	loop target.img
+	recv "$DEV" --verify-after
 	sgdisk -v target.img | grep -q 'No problems found'
-	[ "$(sfdisk -d target.img | sed s,target,d,)" = "$(sfdisk -d d.img)" ]
+	ezio-verify -q -t a.torrent -d target.img
+	[ "$(sfdisk -d target.img | sed 's,target,d,; /^last-lba/d')" = "$(sfdisk -d d.img | sed '/^last-lba/d')" ]
 	part target.img 2; e2fsck -fn "$DEV"
 	mnt "$DEV" m -o ro
 	diff <(tree "$(files)") <(tree m)
@@ -116,10 +119,10 @@ gpt() {
 	T
 	head -c 440 /dev/urandom | dd of=d.img conv=notrunc status=none
 	head -c 500k /dev/urandom | dd of=d.img bs=512 seek=1 conv=notrunc status=none
-	part d.img 1; mkfs.ext4 -q "$DEV"; losetup -d "$DEV"
-	part d.img 5; mkfs.ext3 -q "$DEV"; fill "$DEV"; losetup -d "$DEV"
-	part d.img 6; mkswap -q "$DEV"; losetup -d "$DEV"
-	part d.img 7; mkfs.vfat -F 32 "$DEV" >/dev/null; losetup -d "$DEV"
+	part d.img 1; mkfs.ext4 -q "$DEV"; unloop "$DEV"
+	part d.img 5; mkfs.ext3 -q "$DEV"; fill "$DEV"; unloop "$DEV"
+	part d.img 6; mkswap -q "$DEV"; unloop "$DEV"
+	part d.img 7; mkfs.vfat -F 32 "$DEV" >/dev/null; unloop "$DEV"
 	save d.img img
 	dd if=d.img of=img/sda-hidden-data-after-mbr bs=512 skip=1 count=2047 status=none
 	dd if=d.img of=img/sda2-ebr bs=512 count=1 skip=$(sfdisk -d d.img | awk '/img2/ {print $4}' | tr -d ,) status=none

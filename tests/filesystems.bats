@@ -38,7 +38,7 @@ via() {
 	rm -r src/gone
 	umount src
 	: >mounts
-	losetup -d "$DEV"
+	unloop "$DEV"
 }
 
 make() {

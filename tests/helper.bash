@@ -50,6 +50,12 @@ loop() {
 	echo "$DEV" >>loops
 }
 
+# unloop DEVICE: detach it now, and not again at the end, when it may be somebody else's.
+unloop() {
+	losetup -d "$1"
+	sed -i "\\,^$1\$,d" loops
+}
+
 # mnt DEVICE DIR [OPTIONS]
 mnt() {
 	mkdir -p "$2"

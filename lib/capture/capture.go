@@ -8,7 +8,8 @@
 // free ones it takes them all: a capture may be larger than it had to be, never smaller.
 //
 // Invariants: an Info is returned only when every byte it speaks of was read without error and,
-// of a partclone image, matched its checksums; a failed capture leaves no directory and no image.
+// of a partclone image, matched its checksums (but for Options.Rescue, which says so by its error); a
+// failed capture leaves no directory and no image.
 package capture
 
 import (
