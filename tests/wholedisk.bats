@@ -124,6 +124,12 @@ gpt_disk() {
 		recv "$large" 2>err
 		! grep -q 'warning' <(grep -v 'read the partition table' err)
 		sgdisk -v large.img | grep -q 'No problems found'
+		# Power was lost after the backup was written, before the primary was.
+		cp large.img whole.img
+		dd if=disk.img of="$large" bs=512 count=2 conv=notrunc,fsync status=none
+		run -3 ezio-verify -q -t a.torrent -d "$large" || [ "$size" = 200M ]
+		recv "$large"
+		cmp large.img whole.img
 		# Damage in the new table is found.
 		cp large.img bad.img
 		printf X | dd of=bad.img bs=1 seek=$((512 + 60)) conv=notrunc status=none
@@ -260,4 +266,46 @@ gpt_disk() {
 			none
 		done
 	done
+}
+
+@test "the new table is durable before the old one goes, and before done is said" {
+	gpt_disk disk.img
+	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >a.torrent
+	seed a.torrent disk.img
+	old large.img 160M
+	strace -f -qq -e trace=pwrite64,fsync,write -e signal=none -o trace \
+		ezio-recv -t "$URL" -d large.img --force --listen :0 --seed-idle 0 --progress json >out
+	sed -nE 's/.*pwrite64\(.*, [0-9]+, ([0-9]+)(\)| <unf).*/write \1/p
+		s/.*fsync(\([0-9]+\)| resumed>\)) += 0$/sync/p
+		s/.*write\([0-9]+, "\{.*event.":."done.*/done/p' trace >steps
+	tail -n 9 steps | paste -sd' '
+	local at=$((160 * 1024 * 1024))
+	diff <(tail -n 9 steps) <(printf '%s\n' "write $((at - 33 * 512))" sync "write $((at - 512))" sync "write 512" sync "write 0" sync done)
+	# and everything else was durable before
+	tail -n 12 steps
+	[ "$(tail -n 10 steps | head -n 1)" = sync ]
+}
+
+@test "a disk with a partition that is mounted read-write is refused" {
+	gpt_disk disk.img
+	loop disk.img; disk=$DEV
+	# A loop device keeps its partitions when it is detached, so take them away before and after.
+	delpart "$disk" 1 2>/dev/null || true
+	addpart "$disk" 1 2048 $((40 * 2048))
+	echo "$disk" >>parts
+	IFS=: read -r major minor <"/sys/block/${disk##*/}/${disk##*/}p1/dev"
+	mknod p1 b "$major" "$minor"
+	mkfs.ext4 -q -F p1
+	mnt p1 m
+	cp /usr/bin/bash m
+	fails 4 ezio-btfiles -q -s "$disk"
+	[[ $err == *"mounted read-write"* ]]
+	# Once unmounted, what was written through the partition's own node is in the capture.
+	umount m
+	ezio-btfiles -q -s "$disk" --image copy.img | ezio-mktorrent -q >a.torrent
+	ezio-verify -q -t a.torrent -d "$disk"
+	part copy.img 1
+	e2fsck -fn "$DEV"
+	mnt "$DEV" m -o ro
+	cmp m/bash /usr/bin/bash
 }

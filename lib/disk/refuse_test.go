@@ -172,6 +172,11 @@ var refusals = []struct {
 		return refusal{path: loopDevice(t, img, "--sector-size", "4096"), bytes: img, opt: TargetOptions{BlockAlign: 512},
 			want: "its sectors are 4096 bytes and the image was made for sectors of 512"}
 	}},
+	{"sectors of another size, for a whole disk", func(t *testing.T) refusal {
+		img := imageFile(t, mib)
+		return refusal{path: loopDevice(t, img), bytes: img, opt: TargetOptions{BlockAlign: 4096, SectorSize: 4096},
+			want: "its sectors are 512 bytes and the image is of a whole disk with sectors of 4096"}
+	}},
 	{"mounted", func(t *testing.T) refusal {
 		img, dev := ext4Loop(t)
 		return refusal{path: dev, bytes: img, want: "it is mounted on %m", mnt: mountAt(t, dev), err: unix.EBUSY}

@@ -27,7 +27,7 @@ func good() Spec {
 		PieceLength: 16 << 20,
 		Extents:     []extent.Extent{{Offset: 0, Length: 16 << 20}, {Offset: 64 << 20, Length: 4096}},
 		Pieces:      []piece.Hash{{1}, {2}},
-		Disk:        Disk{DeviceSize: 1 << 30, BlockSize: 4096, Filesystem: "EXTFS", Source: "/dev/sda1"},
+		Disk:        Disk{DeviceSize: 1 << 30, BlockSize: 4096, Filesystem: "EXTFS", Source: "/dev/sda1", PartitionTable: "gpt"},
 	}
 }
 
@@ -174,12 +174,15 @@ func TestDiskDictIsChecked(t *testing.T) {
 		_, err := Parse([]byte(text))
 		return err
 	}
-	for _, ok := range []string{"de", "d11:device sizei8192ee", "d6:futurei1ee"} {
+	for _, ok := range []string{"de", "d11:device sizei8192ee", "d6:futurei1ee",
+		"d10:block sizei512e11:device sizei8192e15:partition table3:gpte"} {
 		if err := with(ok); err != nil {
 			t.Errorf("%s: %v", ok, err)
 		}
 	}
-	for _, no := range []string{"d11:device sizei8191ee", "d11:device sizei-1ee", "d10:block sizei-1ee", "i1e", "d11:device size1:xe", "d6:source3:a\x1bbe"} {
+	for _, no := range []string{"d11:device sizei8191ee", "d11:device sizei-1ee", "d10:block sizei-1ee", "i1e", "d11:device size1:xe", "d6:source3:a\x1bbe",
+		"d15:partition table3:gpte", "d10:block sizei512e15:partition table3:gpte", "d11:device sizei8192e15:partition table3:gpte",
+		"d10:block sizei500e11:device sizei8192e15:partition table3:gpte", "d10:block sizei512e11:device sizei8192e15:partition table1:\x1be"} {
 		if err := with(no); err == nil {
 			t.Errorf("%q is accepted", no)
 		}

@@ -155,3 +155,43 @@ func TestProtectiveSize(t *testing.T) {
 		t.Errorf("%v, %v", p, err)
 	}
 }
+
+// Keep has the captured disk's sectors at every moment: before the image is written, when it is, and
+// when the table has been moved.
+func TestKeep(t *testing.T) {
+	disk := gptDisk(t)
+	size := int64(len(disk))
+	for _, by := range []int{512, 20 * 512, mib} {
+		b := bytes.Repeat([]byte{0xa5}, len(disk)+by)
+		patches, moved := Keep(bytes.NewReader(b), size, int64(len(b)), 512)
+		if moved {
+			t.Error("old data taken for a moved table")
+		}
+		kept := &extent.Patched{Disk: rw(b), Patches: patches}
+		if _, err := kept.WriteAt(disk, 0); err != nil {
+			t.Fatal(err)
+		}
+		writes, err := Move(kept, size, int64(len(b)), 512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply(b, writes)
+		got := make([]byte, size)
+		if _, err := kept.ReadAt(got, 0); err != nil || !bytes.Equal(got, disk) {
+			t.Errorf("%d larger: after the move the captured disk is lost (%v)", by, err)
+		}
+		patches, moved = Keep(bytes.NewReader(b), size, int64(len(b)), 512)
+		if !moved {
+			t.Errorf("%d larger: a moved table is not known again", by)
+		}
+		kept = &extent.Patched{Disk: rw(b), Patches: patches}
+		if _, err := kept.ReadAt(got, 0); err != nil || !bytes.Equal(got, disk) {
+			t.Errorf("%d larger: the captured disk does not come back (%v)", by, err)
+		}
+	}
+}
+
+type rw []byte
+
+func (b rw) ReadAt(p []byte, off int64) (int, error)  { return copy(p, b[off:]), nil }
+func (b rw) WriteAt(p []byte, off int64) (int, error) { return copy(b[off:], p), nil }
