@@ -165,7 +165,7 @@ gpt_disk() {
 		start=210000, size=18M, type=c
 		start=87040, size=8M, type=82
 		start=106496, size=24M, type=7
-		start=159744, size=2M, type=da
+		start=180224, size=2M, type=da
 	END
 	head -c 440 /dev/urandom | dd of=disk.img conv=notrunc status=none
 	fill disk.img 512 1 3 5 6 7
@@ -295,6 +295,9 @@ gpt_disk() {
 	echo "$disk" >>parts
 	IFS=: read -r major minor <"/sys/block/${disk##*/}/${disk##*/}p1/dev"
 	mknod p1 b "$major" "$minor"
+	# The disk's own cache is full of what was there before, and stays: somebody has it open.
+	exec 8<"$disk"
+	cat "$disk" >/dev/null
 	mkfs.ext4 -q -F p1
 	mnt p1 m
 	cp /usr/bin/bash m
@@ -303,6 +306,7 @@ gpt_disk() {
 	# Once unmounted, what was written through the partition's own node is in the capture.
 	umount m
 	ezio-btfiles -q -s "$disk" --image copy.img | ezio-mktorrent -q >a.torrent
+	exec 8<&-
 	ezio-verify -q -t a.torrent -d "$disk"
 	part copy.img 1
 	e2fsck -fn "$DEV"
