@@ -58,6 +58,7 @@ type Server struct {
 	cfg   ServerConfig
 	peers *registry
 	built torrentCache
+	guard guard
 
 	// Limits on a connection, so that a client that trickles cannot hold one for long.
 	headerTimeout, readTimeout, writeTimeout, idleTimeout time.Duration
@@ -107,7 +108,11 @@ func NewServer(cfg ServerConfig) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h, methods := s.route(r.URL.Path)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	why, status := s.refused(r)
 	switch {
+	case why != "":
+		w.Header().Set("Retry-After", retryAfter)
+		http.Error(w, why, status)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead,
 		r.Method == http.MethodHead && methods == "GET": // an announce is not something to peek at
 		w.Header().Set("Allow", methods)
@@ -153,7 +158,7 @@ func (s *Server) Subscribe() (changed <-chan struct{}, stop func()) { return s.p
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := s.httpServer()
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
+	go func() { served <- srv.Serve(newCapped(l)) }()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
