@@ -9,9 +9,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME    ?= 20s
+FAULTS_RACE  := TestTwentyDeployments
+FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
+FUZZTIME    ?= 200000x
 
-.PHONY: all build demo test unit bats test-faults interop bench lint fuzz install clean
+.PHONY: all build demo test unit bats test-faults faults-short interop bench lint fuzz install clean
 
 all: build
 
@@ -27,7 +29,7 @@ demo: build
 # Everything that proves the tools right. Needs root: loop devices, mounts, namespaces.
 test: build lint
 	tests/needs test
-	$(MAKE) unit bats
+	$(MAKE) unit bats faults-short
 
 unit:
 	$(GO) test -race ./...
@@ -39,8 +41,13 @@ bats: build
 test-faults: build
 	tests/needs faults
 	cd tests/faults && $(GO) vet -mod=mod ./... && \
-	$(GO) test -mod=mod -race -count=1 -timeout 5m -run 'TestTwentyDeployments' . && \
-	$(GO) test -mod=mod -count=1 -timeout 15m -skip 'TestTwentyDeployments' ./...
+	$(GO) test -mod=mod -race -count=1 -timeout 5m -run '$(FAULTS_RACE)' . && \
+	$(GO) test -mod=mod -count=1 -timeout 15m -skip '$(FAULTS_RACE)' ./...
+
+# Those of them that take seconds.
+faults-short: build
+	tests/needs faults
+	cd tests/faults && $(GO) test -mod=mod -count=1 -timeout 5m -run '$(FAULTS_SHORT)' .
 
 # Other people's BitTorrent clients with ours in one swarm.
 interop: build
@@ -58,7 +65,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-# Every fuzz target for a while, beyond its seed corpus that `make test` runs.
+# Every fuzz target for so many inputs (or FUZZTIME=1h), beyond its seed corpus that `make test` runs.
 fuzz:
 	tests/fuzz $(FUZZTIME)
 
