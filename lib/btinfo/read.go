@@ -62,6 +62,13 @@ type parser struct {
 var partcloneMagic = []byte("partclone-image")
 
 func (p *parser) add(line []byte) error {
+	// Nearly every line is one of these two.
+	if value, ok := bytes.CutPrefix(line, []byte("offset: ")); ok {
+		return p.record(&p.offsets, bytes.TrimSpace(value))
+	}
+	if value, ok := bytes.CutPrefix(line, []byte("length: ")); ok {
+		return p.record(&p.lengths, bytes.TrimSpace(value))
+	}
 	switch {
 	case len(line) == 0:
 		return nil

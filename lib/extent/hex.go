@@ -10,7 +10,18 @@ import (
 
 // Name is how a disk offset is spelled in torrents, torrent.info and btfiles directories: 32
 // lower-case hexadecimal digits, as partclone prints it.
-func Name(offset int64) string { return fmt.Sprintf("%032x", offset) }
+func Name(offset int64) string { return string(AppendName(nil, offset)) }
+
+// AppendName adds Name to b.
+func AppendName(b []byte, offset int64) []byte {
+	const digits = "0123456789abcdef"
+	var name [32]byte
+	for i := len(name) - 1; i >= 0; i-- {
+		name[i] = digits[offset&15]
+		offset >>= 4
+	}
+	return append(b, name[:]...)
+}
 
 // ParseHex reads an offset or length as other programs may have spelled it: any number of
 // hexadecimal digits of either case, no sign, no prefix, within 63 bits.
@@ -19,7 +30,11 @@ func ParseHex[T string | []byte](s T) (int64, error) {
 		return 0, errors.New("no hexadecimal digits")
 	}
 	var n uint64
-	for i := range len(s) {
+	zeros := 0 // most of the 32 digits that partclone prints
+	for zeros < len(s) && s[zeros] == '0' {
+		zeros++
+	}
+	for i := zeros; i < len(s); i++ {
 		var d byte
 		switch c := s[i]; {
 		case '0' <= c && c <= '9':

@@ -14,6 +14,8 @@ import (
 const (
 	maxDepth  = 16
 	maxTokens = 16 << 20
+
+	fileTokens = 3 // values in an entry of the list of files: integer, list, string
 )
 
 // scan checks that b is exactly one bencoded value, a dict, without a byte after it, and returns
@@ -60,6 +62,11 @@ func (s *scanner) value(depth int) error {
 	case c == 'l':
 		return s.list(depth)
 	case c == 'd':
+		if _, _, n, ok := takeFile(s.b[s.pos:]); ok && depth+1 < maxDepth {
+			s.pos += n
+			s.tokens += fileTokens
+			return nil
+		}
 		return s.dict(depth, func(_, _ []byte) {})
 	default:
 		return fmt.Errorf("unexpected byte %q", c)

@@ -34,14 +34,7 @@ type Spec struct {
 // writes for version 1, so the infohash is the one EZIO's own script arrives at. What comes out
 // has been through Parse, so whatever a reader would refuse is an error here.
 func (s Spec) Encode() ([]byte, *Torrent, error) {
-	info := infoDict{
-		Files:       make([]fileDict, len(s.Extents)),
-		Name:        s.Name,
-		PieceLength: s.PieceLength,
-	}
-	for i, e := range s.Extents {
-		info.Files[i] = fileDict{Length: e.Length, Path: []string{extent.Name(e.Offset)}}
-	}
+	info := infoDict{Name: s.Name, PieceLength: s.PieceLength}
 	sums := make([]byte, 0, len(s.Pieces)*len(piece.Hash{}))
 	for _, h := range s.Pieces {
 		sums = append(sums, h[:]...)
@@ -50,7 +43,7 @@ func (s Spec) Encode() ([]byte, *Torrent, error) {
 	if s.Private {
 		info.Private = 1
 	}
-	root := map[string]any{"info": info}
+	root := map[string]any{}
 	if len(s.Trackers) > 0 {
 		root["announce"] = s.Trackers[0]
 	}
@@ -69,15 +62,34 @@ func (s Spec) Encode() ([]byte, *Torrent, error) {
 	if s.Disk != (Disk{}) {
 		root["ezio"] = diskDict{s.Disk.BlockSize, s.Disk.DeviceSize, s.Disk.Filesystem, s.Disk.PartitionTable, s.Disk.Source}
 	}
-	var b bytes.Buffer
-	if err := bencode.Marshal(&b, root); err != nil {
+	b, err := join(root, s.Extents, info)
+	if err != nil {
 		return nil, nil, fmt.Errorf("encode torrent: %w", err)
 	}
-	t, err := Parse(b.Bytes())
+	t, err := Parse(b)
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.Bytes(), t, nil
+	return b, t, nil
+}
+
+// join puts the info dict behind the other keys of the root dict, all of which sort before it, and
+// the list of files before the other keys of the info dict, which sort behind it.
+func join(root map[string]any, extents []extent.Extent, info infoDict) ([]byte, error) {
+	var front, back bytes.Buffer
+	if err := errors.Join(bencode.Marshal(&front, root), bencode.Marshal(&back, info)); err != nil {
+		return nil, err
+	}
+	const entry = len(fileFront+fileMiddle+fileBack) + 19 + 35
+	b := make([]byte, 0, front.Len()+back.Len()+entry*len(extents)+32)
+	b = append(b, front.Bytes()[:front.Len()-1]...)
+	b = append(b, "4:infod5:filesl"...)
+	for _, e := range extents {
+		b = appendFile(b, e)
+	}
+	b = append(b, 'e')
+	b = append(b, back.Bytes()[1:]...)
+	return append(b, 'e'), nil
 }
 
 // WithAnnounce is the .torrent again with url as its first tracker, in a tier before the others.

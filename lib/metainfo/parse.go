@@ -15,18 +15,12 @@ import (
 	"ezio/lib/piece"
 )
 
-// infoDict is the info dict as far as we read and write it.
+// infoDict is the info dict without its first key, the list of files.
 type infoDict struct {
-	Files       []fileDict `bencode:"files"`
-	Name        string     `bencode:"name"`
-	PieceLength int64      `bencode:"piece length"`
-	Pieces      string     `bencode:"pieces"`
-	Private     int64      `bencode:"private,omitempty"`
-}
-
-type fileDict struct {
-	Length int64    `bencode:"length"`
-	Path   []string `bencode:"path"`
+	Name        string `bencode:"name"`
+	PieceLength int64  `bencode:"piece length"`
+	Pieces      string `bencode:"pieces"`
+	Private     int64  `bencode:"private,omitempty"`
 }
 
 type diskDict struct {
@@ -67,46 +61,37 @@ func (t *Torrent) parseInfo(raw []byte) error {
 		return errors.New("not a torrent: info is not a dict")
 	}
 	var info infoDict
-	if err := bencode.Unmarshal(raw, &info); err != nil {
+	to := map[string]any{"name": &info.Name, "piece length": &info.PieceLength, "pieces": &info.Pieces, "private": &info.Private}
+	var files []byte
+	var bad error
+	err := (&scanner{b: raw}).dict(0, func(key, value []byte) {
+		if string(key) == "files" {
+			files = value
+		} else if v := to[string(key)]; v != nil && bad == nil {
+			bad = bencode.Unmarshal(value, v)
+		}
+	})
+	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("info dict: %w", err)
 	}
 	t.Name, t.Private = info.Name, info.Private != 0
 	if !printable(t.Name) || t.Name == "" {
 		return fmt.Errorf("the name %.80q is empty or not printable", t.Name)
 	}
-	if len(info.Files) == 0 {
-		return errors.New("not a disk image's torrent: it has no list of files")
-	}
-	if err := t.parseFiles(info.Files); err != nil {
+	if t.Extents, err = parseFiles(files); err != nil {
 		return err
 	}
-	if err := piece.CheckLength(info.PieceLength); err != nil {
-		return err
-	}
-	t.Layout = piece.Layout{Length: info.PieceLength, Size: t.Map.Size()}
-	return t.parsePieces(info.Pieces)
-}
-
-func (t *Torrent) parseFiles(files []fileDict) error {
-	t.Extents = make([]extent.Extent, len(files))
-	for i, f := range files {
-		if len(f.Path) != 1 {
-			return fmt.Errorf("file %d: its path has %d parts; a disk image's torrent has one, the disk offset", i+1, len(f.Path))
-		}
-		off, err := extent.ParseHex(f.Path[0])
-		if err != nil {
-			return fmt.Errorf("file %d: not a disk image's torrent: path %w", i+1, err)
-		}
-		t.Extents[i] = extent.Extent{Offset: off, Length: f.Length}
-	}
-	var err error
 	if t.Map, err = extent.New(t.Extents); err != nil {
 		return err
 	}
 	if t.Map.Size() == 0 {
 		return errors.New("it describes no data")
 	}
-	return nil
+	if err := piece.CheckLength(info.PieceLength); err != nil {
+		return err
+	}
+	t.Layout = piece.Layout{Length: info.PieceLength, Size: t.Map.Size()}
+	return t.parsePieces(info.Pieces)
 }
 
 func (t *Torrent) parsePieces(pieces string) error {
