@@ -226,6 +226,14 @@ gpt_disk() {
 	cat err
 	grep -q 'the primary GPT is damaged' err
 	grep -q 'partition 1: EXTFS' err
+	seed a.torrent disk.img
+	recv large.img
+	sgdisk -v large.img >out && ! grep -q 'No problems found' out
+	truncate -s 160M larger.img
+	recv larger.img --verify-after 2>err
+	grep -q 'warning: .*was damaged when it was captured' err
+	sgdisk -v larger.img | grep -q 'No problems found'
+	run -3 ezio-verify -q -t a.torrent -d larger.img
 	printf X | dd of=disk.img bs=1 seek=$((144 * 1024 * 1024 - 512 + 60)) conv=notrunc status=none
 	ezio-btfiles -s disk.img 2>err >torrent.info
 	cat err
@@ -312,4 +320,36 @@ gpt_disk() {
 	e2fsck -fn "$DEV"
 	mnt "$DEV" m -o ro
 	cmp m/bash /usr/bin/bash
+}
+
+@test "an MBR does not say its sector size: of an image the partitions tell, or every block is captured" {
+	truncate -s $SIZE disk.img
+	loop disk.img --sector-size 4096; disk=$DEV
+	sfdisk -q --no-reread --no-tell-kernel "$disk" <<-END
+		label: dos
+		start=256, size=40M
+		start=10752, size=60M, type=5
+		start=26368, size=18M, type=c
+		start=11008, size=8M, type=82
+		start=13312, size=24M, type=7
+		start=20480, size=2M
+	END
+	fill disk.img 4096 1 3 5 6 7
+	ezio-btfiles -s "$disk" 2>err >torrent.info
+	cat err
+	grep -q 'partition 1: EXTFS' err
+	grep -q '^partition_table: dos$' torrent.info
+	ezio-mktorrent -q torrent.info >a.torrent
+	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >b.torrent
+	[ "$(infohash a.torrent)" = "$(infohash b.torrent)" ]
+	old copy.img $SIZE; loop copy.img --sector-size 4096
+	seed a.torrent "$disk"
+	recv "$DEV"
+	same disk.img copy.img 4096 1 3 5 6 7
+
+	truncate -s $SIZE noise.img
+	printf 'label: dos\nstart=2048,size=2M\n' | sfdisk -q noise.img
+	ezio-btfiles -s noise.img 2>err >torrent.info
+	grep -q '512 or of 4096 bytes: capturing every block' err
+	[ "$(grep -c '^offset' torrent.info)" = 1 ]
 }

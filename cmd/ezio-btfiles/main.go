@@ -140,7 +140,7 @@ func btfiles(c *cli.Call, r *progress.Reporter) error {
 	if info.PartitionTable != "" {
 		what = "whole disk, " + info.PartitionTable
 	}
-	r.Done(progress.Fields{"bytes": size, "extents": len(info.Records), "pieces": len(info.Pieces), "filesystem": info.Filesystem})
+	r.Done(progress.Fields{"bytes": size, "extents": len(info.Records), "pieces": len(info.Pieces), "filesystem": info.Filesystem, "partition_table": info.PartitionTable})
 	r.Printf("captured %s of %s (%s): %d extents, %d pieces of %s", humanize.IBytes(uint64(size)),
 		humanize.IBytes(uint64(info.DeviceSize)), what, len(info.Records), len(info.Pieces), humanize.IBytes(uint64(info.PieceLength)))
 	return nil

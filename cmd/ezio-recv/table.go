@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 
 	"ezio/lib/cli"
 	"ezio/lib/disk"
@@ -58,7 +60,7 @@ func (j *job) settleTable() error {
 		if len(writes) > 0 {
 			j.r.Printf("%s: the backup GPT is now at the end of this larger disk", path)
 		}
-		if err := j.checkTable(len(writes) > 0); err != nil {
+		if err := j.checkTable(writes); err != nil {
 			return err
 		}
 	}
@@ -68,17 +70,38 @@ func (j *job) settleTable() error {
 	return nil
 }
 
-// checkTable reads a moved table back from the device, for --verify-after.
-func (j *job) checkTable(moved bool) error {
-	if !moved || !j.c.Bool("verify-after") {
+// checkTable compares what was written with what the device returns, if --verify-after is given.
+func (j *job) checkTable(writes []extent.Patch) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	if !j.reversible() {
+		j.r.Printf("warning: %s: the GPT was damaged when it was captured and is not now: ezio-verify will say that it differs", j.target.Path())
+	}
+	if !j.c.Bool("verify-after") {
 		return nil
 	}
 	if err := j.target.DropCache(0, j.target.Size()); err != nil {
 		return fmt.Errorf("drop the cache of %s: %w", j.target.Path(), err)
 	}
-	if _, ok := store.AsCaptured(j.t, j.target); !ok {
-		return &cli.Error{Code: cli.Mismatch, Err: fmt.Errorf("%s: its GPT read back wrong", j.target.Path()),
-			Hint: "the device does not hold what was written to it: check its health"}
+	for _, w := range writes {
+		got := make([]byte, len(w.Data))
+		if _, err := j.target.ReadAt(got, w.Offset); err != nil && err != io.EOF || !bytes.Equal(got, w.Data) {
+			return &cli.Error{Code: cli.Mismatch, Err: fmt.Errorf("%s: its GPT read back wrong at %#x", j.target.Path(), w.Offset),
+				Hint: "the device does not hold what was written to it: check its health"}
+		}
 	}
 	return nil
+}
+
+// reversible says whether ezio-verify will find again what was captured.
+func (j *job) reversible() bool {
+	was, moved := store.AsCaptured(j.t, j.target)
+	for _, p := range j.captured.Patches {
+		got := make([]byte, len(p.Data))
+		if _, err := was.ReadAt(got, p.Offset); err != nil || !bytes.Equal(got, p.Data) {
+			return false
+		}
+	}
+	return moved
 }

@@ -28,6 +28,9 @@ func planDisk(ctx context.Context, src *disk.Source, opt Options) (*plan, error)
 		}
 	}
 	table, err := readTable(src)
+	if err == nil && table.Kind == partition.DOS && !src.IsDevice() {
+		table, err = chooseSector(ctx, src, table)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("a disk whose partition table cannot be used: %w", err)
 	}
@@ -84,6 +87,40 @@ func readTable(src *disk.Source) (*partition.Table, error) {
 		sectors = []int64{int64(src.SectorSize())}
 	}
 	return partition.Read(src, src.Size(), sectors...)
+}
+
+// chooseSector makes sure that the MBR in an image file counts in sectors of 512 bytes, as it was read.
+// It does not say, and one that counts in 4096 looks the same, with all partitions in the first eighth
+// of the disk: then only what they hold can tell.
+func chooseSector(ctx context.Context, src *disk.Source, small *partition.Table) (*partition.Table, error) {
+	large, err := partition.Read(src, src.Size(), 4096)
+	if err != nil || len(small.Parts) == 0 {
+		return small, nil
+	}
+	is512, is4096 := known(ctx, src, small), known(ctx, src, large)
+	switch {
+	case is512 && !is4096:
+		return small, nil
+	case is4096 && !is512:
+		return large, nil
+	}
+	return nil, errors.New("its sectors may be of 512 or of 4096 bytes")
+}
+
+// known says whether any partition of a table holds something that is recognised.
+func known(ctx context.Context, src *disk.Source, table *partition.Table) bool {
+	for _, part := range table.Parts {
+		loop, err := loopdev.Attach(src.File(), part.Extent, table.Sector)
+		if err != nil {
+			return false
+		}
+		probe, err := partclone.Detect(ctx, loop.Path)
+		_ = loop.Close()
+		if err == nil && probe.Type != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // planPart finds the used blocks of a partition, at offsets in it, and what it holds. An error means

@@ -400,3 +400,21 @@ func TestAbandon(t *testing.T) {
 		wantBytes(t, path, 0, []byte("other"))
 	})
 }
+
+// The kernel reads a table only of a device that may have partitions; of a file nobody expects it.
+func TestReadPartitions(t *testing.T) {
+	img := imageFile(t, mib)
+	for name, c := range map[string]struct {
+		path string
+		want error
+	}{
+		"file":               {img, nil},
+		"device":             {loopDevice(t, imageFile(t, mib), "--partscan"), nil},
+		"device without any": {loopDevice(t, imageFile(t, mib)), unix.EINVAL},
+	} {
+		target := mustTarget(t, c.path, TargetOptions{Need: mib})
+		if err := target.ReadPartitions(); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}

@@ -31,6 +31,9 @@ func Move(disk io.ReaderAt, captured, size, sector int64) ([]extent.Patch, error
 	if err != nil {
 		return nil, err
 	}
+	if h.my == 1 && h.alternate != uint64(captured/sector)-1 {
+		return nil, errors.New("its backup was not at the end of the captured disk either")
+	}
 	// go-diskfs would put them elsewhere, or where the header is.
 	if h.my == 1 && h.entries != 2 {
 		return nil, fmt.Errorf("its entries begin at sector %d, not 2", h.entries)

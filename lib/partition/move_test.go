@@ -127,6 +127,7 @@ func TestMoveRefuses(t *testing.T) {
 	}{
 		"a name beyond its end": {func(b []byte) { b[1024+56+10] = 0; b[1024+56+20] = 'x'; resum(b) }, "entries hold something unknown"},
 		"a longer header":       {func(b []byte) { b[512+100] = 1 }, "header holds something unknown"},
+		"a backup elsewhere":    {func(b []byte) { put(b, 512+32, uint64(9000)); resumHeader(b) }, "not at the end"},
 		"no table":              {func(b []byte) { clear(b) }, "no GPT header"},
 		"few entries":           {func(b []byte) { put(b, 512+80, uint32(3)); put(b, 512+88, crc(b[1024:1024+3*128])); resumHeader(b) }, "do not fill"},
 	} {
