@@ -201,6 +201,10 @@ func (s *Store) Sync() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
+	// Piece by piece first: a sync's own error does not say where.
+	if err := s.writeBack(context.Background()); err != nil {
+		return err
+	}
 	if err := s.target.Sync(); err != nil {
 		return s.fail(err)
 	}

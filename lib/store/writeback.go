@@ -21,9 +21,6 @@ const writeBackEvery = time.Second
 // whole image has been downloaded in vain, and without the place. A failure ends the store as a
 // failed write does.
 func (s *Store) WriteBack(ctx context.Context) {
-	if _, ok := s.target.(writeBacker); !ok {
-		return
-	}
 	for tick := time.NewTicker(writeBackEvery); ; {
 		select {
 		case <-ctx.Done():
@@ -41,18 +38,24 @@ func (s *Store) WriteBack(ctx context.Context) {
 // writeBack goes through what was Put since the last time, in the order in which it lies on the
 // disk: neighbours are then taken over in one sweep.
 func (s *Store) writeBack(ctx context.Context) error {
-	disk := s.target.(writeBacker)
+	disk, ok := s.target.(writeBacker)
+	if !ok {
+		return nil
+	}
 	s.mu.Lock()
 	put := s.put
 	s.put = nil
 	s.mu.Unlock()
 	slices.Sort(put)
-	for _, i := range put {
+	for k, i := range put {
+		if ctx.Err() != nil { // Sync takes care of the rest
+			s.mu.Lock()
+			s.put = append(s.put, put[k:]...)
+			s.mu.Unlock()
+			return nil
+		}
 		start, n := s.torrent.Layout.Span(i)
 		for e := range s.torrent.Map.Slices(start, n) {
-			if ctx.Err() != nil {
-				return nil // Sync takes care of the rest
-			}
 			if err := disk.WriteBack(e.Offset, e.Length); err != nil {
 				return s.fail(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,4 +85,22 @@ func TestWriteBackFailureEndsTheStore(t *testing.T) {
 			t.Errorf("put after it: %v", err)
 		}
 	})
+}
+
+func TestSyncSaysWhereItFails(t *testing.T) {
+	tor, data := torrent(t)
+	start, _ := tor.Layout.Span(2)
+	d := &lazyDisk{ramDisk: ramDisk{b: make([]byte, tor.Map.End()), badSync: true}}
+	for e := range tor.Map.Slices(start, 1) {
+		d.bad = e.Offset
+	}
+	s := New(tor, d, "x")
+	for i := range 5 {
+		if err := s.Put(i, data[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("at %#x", d.bad)) || d.synced != 0 {
+		t.Errorf("error %v, %d syncs", err, d.synced)
+	}
 }
