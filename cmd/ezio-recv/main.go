@@ -26,8 +26,9 @@ to the other receivers. Everything between the image's extents stays as it is.
 It refuses a target that is too small, mounted, otherwise in use or read-only before it writes
 anything. A file that does not exist is created, sparse. Started again after an interruption it
 keeps what is right on the target and fetches the rest; on a damaged target it repairs just that.
-When it is done, everything was verified, written and synced; then it goes on uploading until
-nobody has asked for anything for the time that --seed-idle says.`
+The GPT of a whole disk is moved to the end of a larger target. When it is done, everything was
+verified, written and synced; then it goes on uploading until nobody has asked for anything for the
+time that --seed-idle says.`
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{

@@ -56,9 +56,6 @@ func (h header) tableSectors(sector int64) uint64 {
 
 // readGPT reads the primary GPT, or, when that is damaged, the backup in the last sector.
 func readGPT(disk io.ReaderAt, size, sector int64) (*Table, error) {
-	if size < 6*sector {
-		return nil, fmt.Errorf("a disk of %d bytes has no room for a GPT", size)
-	}
 	t := &Table{Kind: GPT, Sector: sector, Size: size}
 	table, h, err := loadGPT(disk, size, sector)
 	if err != nil {
@@ -93,6 +90,9 @@ func readGPT(disk io.ReaderAt, size, sector int64) (*Table, error) {
 // loadGPT has go-diskfs read what readHeader finds no fault with. A header with a fault is hidden
 // from it: of the primary's it would not go on to the backup.
 func loadGPT(disk io.ReaderAt, size, sector int64) (*gpt.Table, header, error) {
+	if sector < recordSize || size < 6*sector {
+		return nil, header{}, fmt.Errorf("a disk of %d bytes has no room for a GPT", size)
+	}
 	last := uint64(size/sector) - 1
 	hidden := &extent.Patched{Disk: disk}
 	hide := func(at uint64) {

@@ -130,7 +130,7 @@ func moveProtective(disk io.ReaderAt, captured, size, sector int64) (*extent.Pat
 // the sums of the original. ok is false of any other disk, and when the primary or the new backup has
 // a single byte that Move would have written otherwise.
 func Captured(disk io.ReaderAt, captured, size, sector int64) (patches []extent.Patch, ok bool) {
-	if size/sector <= captured/sector || sector < recordSize {
+	if size/sector <= captured/sector {
 		return nil, false
 	}
 	table, h, err := loadGPT(disk, size, sector)

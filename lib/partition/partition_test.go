@@ -257,6 +257,9 @@ func FuzzRead(f *testing.F) {
 			if n+left != tab.Size {
 				t.Fatalf("%d bytes described and %d left of %d", n, left, tab.Size)
 			}
+			for _, captured := range []int64{0, 1, sector, 10 * sector, size - 40*512, size - 512} {
+				Captured(bytes.NewReader(disk), captured, size, sector)
+			}
 			larger := append(bytes.Clone(disk), make([]byte, 64<<10)...)
 			if writes, err := Move(bytes.NewReader(larger), int64(len(disk)), int64(len(larger)), sector); err == nil {
 				for _, w := range writes {
@@ -264,6 +267,12 @@ func FuzzRead(f *testing.F) {
 				}
 				if again, err := read(larger, sector); err != nil || summary(again) != summary(tab) {
 					t.Fatalf("after the move: %v, %q, was %q", err, summary(again), summary(tab))
+				}
+				if patches, ok := Captured(bytes.NewReader(larger), size, int64(len(larger)), sector); ok {
+					was := &extent.Patched{Disk: bytes.NewReader(larger), Patches: patches}
+					if again, err := Read(was, size, sector); err != nil || summary(again) != summary(tab) {
+						t.Fatalf("as captured: %v, %q, was %q", err, summary(again), summary(tab))
+					}
 				}
 			}
 		}
