@@ -42,7 +42,7 @@ test-faults: build
 	tests/needs faults
 	cd tests/faults && $(GO) vet -mod=mod ./... && \
 	$(GO) test -mod=mod -race -count=1 -timeout 5m -run '$(FAULTS_RACE)' . && \
-	$(GO) test -mod=mod -count=1 -timeout 15m -skip '$(FAULTS_RACE)' ./...
+	$(GO) test -mod=mod -count=1 -parallel 6 -timeout 15m -skip '$(FAULTS_RACE)' ./...
 
 # Those of them that take seconds.
 faults-short: build
