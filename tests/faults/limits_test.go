@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ezio/lib/extent"
 )
 
 // cgroup makes a memory control group with a limit in bytes, of version 1 or 2 as the system has
@@ -88,5 +90,29 @@ func TestTooSmallMachine(t *testing.T) {
 	}
 	if _, err := os.Stat(target); err == nil {
 		t.Error("the target was made")
+	}
+}
+
+// A btfiles directory of more files than may be open is served all the same.
+func TestManyFilesFewDescriptors(t *testing.T) {
+	t.Parallel()
+	im := newImage(t, 400, 32<<10)
+	dir := t.TempDir()
+	files := 0
+	for e := range im.t.Map.All() {
+		must(t, os.WriteFile(filepath.Join(dir, extent.Name(e.Offset)), im.bytes[e.Offset:e.End()], 0o600))
+		files++
+	}
+	if files < 100 {
+		t.Fatalf("only %d files", files)
+	}
+	s := start(t, limited(t, 192*mib, 64, "ezio-seed", "-t", im.torrent, "-d", dir, "--listen", "127.0.0.1:0",
+		"--tracker-listen", "127.0.0.1:0", "--check", "--progress", "json")...)
+	url := fmt.Sprintf("http://127.0.0.1:%d/a.torrent", s.await("start", "serving", 20*time.Second).TrackerPort)
+	target := im.blankFile(t)
+	recv(t, url, target, "--force").success(30 * time.Second)
+	im.check(t, readFile(t, target))
+	if msg := s.err.String(); strings.Contains(msg, "too many open files") {
+		t.Error(msg)
 	}
 }
