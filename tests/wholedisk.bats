@@ -353,3 +353,36 @@ gpt_disk() {
 	grep -q '512 or of 4096 bytes: capturing every block' err
 	[ "$(grep -c '^offset' torrent.info)" = 1 ]
 }
+
+@test "LVM, LUKS, a hibernated system and an ext4 that was not unmounted are captured whole" {
+	truncate -s 120M disk.img
+	printf 'label: gpt\nsize=20M\nsize=20M\nsize=8M\nsize=32M\n' | sfdisk -q disk.img
+	for n in 1 2 3 4; do
+		part disk.img $n
+		head -c 32M /dev/urandom | dd of="$DEV" bs=1M iflag=fullblock status=none 2>/dev/null || true
+		case $n in
+		1) pvcreate -q -y --config 'devices { use_devicesfile=0 }' "$DEV" 2>/dev/null ;;
+		2) echo secret | cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 --iter-time 50 --key-file - "$DEV" ;;
+		3) mkswap -q "$DEV"; printf S1SUSPEND | dd of="$DEV" bs=1 seek=4086 conv=notrunc status=none ;;
+		4) mkfs.ext4 -q -F "$DEV"
+			mnt "$DEV" m
+			seq 100000 >m/numbers
+			sync m/numbers
+			cp disk.img running.img # as after a power cut
+			umount m ;;
+		esac
+	done
+	ezio-btfiles -s running.img 2>err | ezio-mktorrent -q >a.torrent
+	cat err
+	for n in 1 2 3 4; do grep -q "partition $n: .*capturing all" err; done
+	seed a.torrent running.img
+	old copy.img 120M
+	recv copy.img --force
+	for n in 1 2 3 4; do
+		part running.img $n; dev=$DEV
+		part copy.img $n
+		cmp "$dev" "$DEV"
+	done
+	part copy.img 2
+	echo secret | cryptsetup open --test-passphrase --key-file - "$DEV"
+}

@@ -65,7 +65,7 @@ func (j *job) settleTable() error {
 		}
 	}
 	if err := j.target.ReadPartitions(); err != nil {
-		j.r.Printf("warning: %v", err)
+		j.r.Printf("warning: the kernel does not know the new partitions: %v; partprobe %s may help", err, path)
 	}
 	return nil
 }
