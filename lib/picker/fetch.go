@@ -20,11 +20,12 @@ type source struct {
 	fresh    int64 // bytes since the last tick
 }
 
-// How many bytes are asked of a peer ahead of what has come: enough for its link, measured, within
-// these bounds. Four blocks at least, so that neither side waits for the other.
+// How many bytes are asked of a peer ahead of what has come: enough for its link, measured, and two
+// blocks at least, so that neither side waits for the other. More would bind pieces to those who have them first, while others who have them
+// soon after stand idle.
 const (
 	aheadTime = 250 * time.Millisecond
-	aheadMin  = 4
+	aheadMin  = 2
 	aheadMax  = 16 << 20
 
 	foreignAhead = 4 << 20

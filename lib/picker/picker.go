@@ -7,9 +7,11 @@
 //
 //   - A seed must not send what others could send. As long as some piece has never left it, it
 //     reveals only such pieces, each to one receiver (reveal.go; BEP 16, which any client obeys).
-//   - A piece can be relayed only when it is whole. So an uplink serves one piece to one receiver
-//     after the other, and a second one at the same time only if the first does not fill the link
-//     (serve.go).
+//   - Uplinks must not idle. With many pieces everybody asks everybody, and an uplink serves all
+//     who ask at once (serve.go): that is the schedule in which every link carries its share all the
+//     time, and nobody has to agree on it.
+//   - A piece can be relayed only when it is whole. With few pieces the shares would be too long in
+//     coming. Then links are matched: one piece to one receiver at a time (offer.go).
 //   - Everybody works for the same owner. So nobody is choked, rare pieces are asked for and
 //     served first, and near the end whoever is idle helps (fetch.go).
 //
@@ -102,7 +104,7 @@ func New(cfg Config) *Picker {
 		peers: map[ID]*peer{},
 		open:  map[int]*open{},
 	}
-	p.up.base = baseTurns(n)
+	p.up.slots.slotRules = shared
 	p.reveal.init(n)
 	return p
 }

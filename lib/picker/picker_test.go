@@ -13,7 +13,7 @@ import (
 
 const (
 	length = 256 << 10
-	block  = 64 << 10
+	block  = 128 << 10
 )
 
 var start = time.Unix(1000, 0)
@@ -63,8 +63,8 @@ func TestAsksOnlyForWhatIsMissingAndThere(t *testing.T) {
 	p := newPicker(10, 100, bitfield(10, 3))
 	join(p, 1, bitfield(10, 2, 3))
 	reqs := of(Request, p.Act(start))
-	if len(reqs) != 4 {
-		t.Fatalf("%d requests for one piece of four blocks", len(reqs))
+	if len(reqs) != length/block {
+		t.Fatalf("%d requests for one piece", len(reqs))
 	}
 	at := int32(0)
 	for _, a := range reqs {
@@ -78,7 +78,7 @@ func TestAsksOnlyForWhatIsMissingAndThere(t *testing.T) {
 	}
 	p.Choked(1, true, false)
 	p.Choked(1, false, false)
-	if n := len(of(Request, p.Act(start))); n != 4 {
+	if n := len(of(Request, p.Act(start))); n != length/block {
 		t.Fatalf("%d requests after a choke that dropped them", n)
 	}
 }
@@ -120,7 +120,7 @@ func TestWholeThenVerifiedOrFailed(t *testing.T) {
 	}
 	p.Failed(0)
 	reqs = of(Request, p.Act(start))
-	if len(reqs) != 4 {
+	if len(reqs) != length/block {
 		t.Fatalf("%d requests after a failed piece", len(reqs))
 	}
 	for _, a := range reqs {
@@ -146,8 +146,8 @@ func TestLeaveFreesItsPieces(t *testing.T) {
 	for _, a := range of(Request, p.Act(start)) {
 		asked[a.Block] = true
 	}
-	if len(asked) != 4 {
-		t.Fatalf("%d of 4 blocks are asked of the peer that stayed", len(asked))
+	if len(asked) != length/block {
+		t.Fatalf("%d blocks are asked of the peer that stayed", len(asked))
 	}
 }
 
@@ -208,7 +208,7 @@ func TestSeedDoesNotServeWhatItDidNotShow(t *testing.T) {
 	}
 }
 
-// Few receivers are served at a time, and a turn is a piece.
+// A turn is a piece, and then another receiver has its turn.
 func TestTurns(t *testing.T) {
 	p := newPicker(100, 10, bitfield(100, 0, 1, 2))
 	for id := range ID(10) {
@@ -225,7 +225,7 @@ func TestTurns(t *testing.T) {
 	for _, a := range of(Send, p.Act(start)) {
 		served[a.Peer]++
 	}
-	if len(served) != baseTurns(100) {
+	if len(served) != shared.base {
 		t.Fatalf("%d receivers are served at once", len(served))
 	}
 	for id, n := range served {

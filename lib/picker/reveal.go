@@ -42,7 +42,7 @@ func (r *revealing) init(n int) {
 // run dry, few enough that none waits long.
 func (p *Picker) depth(q *peer) int {
 	least := max(2, int(revealBytes/(int64(max(1, len(p.order)))*p.cfg.Layout.Length)))
-	link := p.up.rate() / float64(max(1, len(p.order)))
+	link := p.up.gauge.rate() / float64(max(1, len(p.order)))
 	return q.rev.extra + min(maxRevealed, max(least, 1+int(link*revealTime.Seconds()/float64(p.cfg.Layout.Length))))
 }
 

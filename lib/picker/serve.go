@@ -18,68 +18,31 @@ type sink struct {
 	sent   int64        // bytes altogether
 }
 
-// An uplink serves few peers at a time, one piece after the other: a piece that is sent in one go
-// can be relayed soonest. A turn is one piece's worth of bytes. How many turns run at a time is
-// found out: the base number always, and more while the link carries less than it has been seen
-// to carry, so that a slow receiver costs only its own share.
+// An uplink serves some peers at a time. A turn is one piece's worth of bytes.
+//
+// With equal links and many pieces the best schedule needs no agreement: every receiver gets its own
+// share of the pieces from the seed and relays them to all others at the same time (Kumar and Ross
+// 2006). TCP then gives each flow its share of both its ends, all links are full, and none is fuller
+// than another. Fewer turns would have pieces whole sooner, but make flows meet at one downlink while
+// others stand empty. So turns are many, and become more as long as the link carries less than it
+// can.
 type uplink struct {
-	base   int
-	turns  int
-	window [windowTicks]int64 // bytes sent in each of the last ticks
-	at     int
-	fresh  int64
-	best   float64 // bytes a second, the most the link was seen to carry, slowly forgotten
-	since  time.Duration
-	extra  int // turns allowed beyond the base
-	probe  time.Duration
+	gauge gauge
+	slots slots
+	turns int
 }
 
-const (
-	windowTicks = 8 // of 50 ms
-	maxTurns    = 16
-	forget      = 0.999 // of best, a tick
-	enoughOf    = 0.9   // of best; below it another turn is begun
-	probeEvery  = 2 * time.Second
+// shared are the rules of an uplink that serves all who ask.
+var shared = slotRules{base: 8, enough: 0.9, probe: 2 * time.Second, settle: 200 * time.Millisecond}
 
+const (
 	handAhead = 512 << 10 // bytes given to a connection ahead of the wire
 	maxQueue  = 2048      // requests kept for one peer
 )
 
-// baseTurns weighs the two ways to lose time: several turns at once delay every piece, a single one
-// leaves gaps between pieces. The fewer the pieces, the dearer the delay.
-func baseTurns(pieces int) int {
-	if pieces < 64 {
-		return 1
-	}
-	return 4
-}
-
-func (u *uplink) rate() float64 {
-	var sum int64
-	for _, n := range u.window {
-		sum += n
-	}
-	return float64(sum) / (windowTicks * tickEvery.Seconds())
-}
-
-// tick decides how many turns there may be.
-func (u *uplink) tick(since time.Duration, waiting bool) {
-	u.window[u.at] = int64(float64(u.fresh) * float64(tickEvery) / float64(since))
-	u.at = (u.at + 1) % windowTicks
-	u.fresh = 0
-	rate := u.rate()
-	u.best = max(rate, u.best*forget)
-	if u.since += since; u.since < windowTicks/2*tickEvery {
-		return // let the last change show first
-	}
-	u.probe += u.since
-	switch {
-	case waiting && u.turns >= u.base+u.extra && (rate < enoughOf*u.best || u.probe > probeEvery):
-		u.extra, u.probe = min(u.extra+1, maxTurns-u.base), 0
-	case u.extra > 0:
-		u.extra--
-	}
-	u.since = 0
+func (u *uplink) tick(since time.Duration, more bool) {
+	u.gauge.tick(since)
+	u.slots.tick(since, &u.gauge, u.turns, more)
 }
 
 // Requested queues a block that a peer asks for. It is false when the peer cannot have it: the
@@ -111,7 +74,7 @@ func (p *Picker) Cancelled(id ID, b wire.Block) bool {
 
 // Sent says that a connection has passed a block on to the network.
 func (p *Picker) Sent(id ID, b wire.Block) {
-	p.up.fresh += int64(b.Length)
+	p.up.gauge.fresh += int64(b.Length)
 	if q := p.peers[id]; q != nil {
 		q.snk.handed -= int64(b.Length)
 		q.snk.sent += int64(b.Length)
@@ -155,7 +118,7 @@ func (p *Picker) serve() {
 			p.hand(q)
 		}
 	}
-	for p.up.turns < p.up.base+p.up.extra {
+	for p.up.turns < p.up.slots.count() {
 		q := p.next()
 		if q == nil {
 			return
