@@ -3,6 +3,7 @@
 package picker
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 	"time"
@@ -18,6 +19,24 @@ type source struct {
 	bytes    int64 // of inflight
 	rate     float64
 	fresh    int64 // bytes since the last tick
+	offerer
+}
+
+// downlink is our side of all sources together.
+type downlink struct {
+	gauge gauge
+	slots slots
+}
+
+func (d *downlink) tick(since time.Duration, sources []*peer) {
+	d.gauge.tick(since)
+	used := 0
+	for _, q := range sources {
+		if q.src.bytes > 0 && q.tr.Offers {
+			used++
+		}
+	}
+	d.slots.tick(since, &d.gauge, used, true)
 }
 
 // How many bytes are asked of a peer ahead of what has come: enough for its link, measured, and two
@@ -68,9 +87,9 @@ func (p *Picker) dropInflight(q *peer) {
 		}
 	}
 	q.src.inflight, q.src.bytes = nil, 0
-	for _, o := range p.open {
-		if o.owner == q {
-			o.owner = nil
+	for _, i := range slices.Sorted(maps.Keys(p.open)) {
+		if o := p.open[i]; o.owner == q {
+			p.orphan(o)
 		}
 	}
 }
@@ -89,6 +108,8 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 	if q := p.peers[id]; q != nil {
 		q.src.settle(b)
 		q.src.fresh += int64(b.Length)
+		q.src.rests = time.Time{}
+		p.down.gauge.fresh += int64(b.Length)
 		q.src.idle = false
 	}
 	o := p.open[int(b.Piece)]
@@ -147,9 +168,12 @@ func (p *Picker) Rejected(id ID, b wire.Block) {
 	if o := p.open[int(b.Piece)]; o != nil {
 		o.unask(b)
 		if o.owner == q {
-			o.owner = nil
+			p.orphan(o)
 		}
 		p.closeIfUntouched(o)
+	}
+	if i := int(b.Piece); p.speaks(q) && !slices.Contains(q.src.again, i) {
+		q.src.again = append(q.src.again, i)
 	}
 	p.wakeAll()
 	q.src.idle = true // until the next tick: not at once again
@@ -168,6 +192,7 @@ func (p *Picker) Opened(i int) bool { return p.open[i] != nil }
 func (p *Picker) Verified(i int) {
 	delete(p.open, i)
 	p.have.Set(i)
+	p.offers.dry = false
 	p.wakeAll()
 }
 
@@ -182,28 +207,37 @@ func (p *Picker) Failed(i int) {
 			}
 		}
 		delete(p.open, i)
+		p.orphan(o)
 	}
 	p.wakeAll()
 }
 
-// fetch asks every peer that serves us for as much as its link takes.
+// fetch asks every peer that serves us, but those whose offers we wait for, for as much as its link
+// takes.
 func (p *Picker) fetch() {
 	if p.cfg.Seed || p.have.All() { // a seed that lost a piece cannot write it back
 		return
 	}
 	for _, q := range p.order {
+		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) {
+			continue
+		}
 		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead() && len(q.src.inflight) < q.tr.Queue {
 			b, ok := p.pick(q)
 			if !ok {
 				q.src.idle = true
 				break
 			}
-			q.src.inflight = append(q.src.inflight, b)
-			q.src.bytes += int64(b.Length)
-			p.open[int(b.Piece)].ask(b)
-			p.act(Action{Kind: Request, Peer: q.id, Block: b})
+			p.request(q, p.open[int(b.Piece)], b)
 		}
 	}
+}
+
+func (p *Picker) request(q *peer, o *open, b wire.Block) {
+	q.src.inflight = append(q.src.inflight, b)
+	q.src.bytes += int64(b.Length)
+	o.ask(b)
+	p.act(Action{Kind: Request, Peer: q.id, Block: b})
 }
 
 // pick is the next block to ask of q: of a piece begun with it, of one that another left, of a new

@@ -40,6 +40,10 @@ const (
 	Cancel              // take a request back
 	Send                // send Block to the peer
 	Reveal              // tell the peer that we have Piece
+	Offer               // offer Piece to the peer
+	Decline             // tell the peer that Piece, which it offered, comes from elsewhere
+	Full                // tell it that there is no room, for Piece if that is what it offered
+	Want                // tell it that there is room again, for Piece too if it is not -1
 )
 
 // An Action is one thing to do for one peer.
@@ -47,13 +51,15 @@ type Action struct {
 	Kind  Kind
 	Peer  ID
 	Block wire.Block // Request, Cancel, Send
-	Piece int        // Reveal
+	Piece int        // all others; -1: none
 }
 
 // Traits are what a peer's handshakes say about it.
 type Traits struct {
-	Block int // bytes of the largest block it sends: 16 KiB for a foreign client
-	Queue int // how many requests it keeps; 0 means 250
+	Block  int  // bytes of the largest block it sends: 16 KiB for a foreign client
+	Queue  int  // how many requests it keeps; 0 means 250
+	Offers bool // it makes offers and answers them: it is of our own kind
+	Vague  bool // it has not said what it speaks, and is going to: nothing is done with it till then
 }
 
 // Config is what a picker starts from.
@@ -78,6 +84,8 @@ type Picker struct {
 	ticked  time.Time
 
 	up     uplink
+	down   downlink
+	offers offering
 	reveal revealing
 }
 
@@ -89,7 +97,11 @@ type peer struct {
 	src source // what we fetch from it
 	snk sink   // what we send to it
 	rev revealed
+	age time.Duration // ticks since it joined
 }
+
+// vagueTime is how long a peer may take to say what it speaks.
+const vagueTime = 2 * time.Second
 
 // blocks of this size are the grain of all bookkeeping; every request is a run of them.
 const chunk = 16 << 10
@@ -104,7 +116,10 @@ func New(cfg Config) *Picker {
 		peers: map[ID]*peer{},
 		open:  map[int]*open{},
 	}
-	p.up.slots.slotRules = shared
+	p.up.slots.slotRules, p.down.slots.slotRules = shared, matched
+	if p.offers.on = n < fewPieces; p.offers.on {
+		p.up.slots.slotRules = matched
+	}
 	p.reveal.init(n)
 	return p
 }
@@ -132,6 +147,7 @@ func (p *Picker) Leave(id ID) {
 	p.dropInflight(q)
 	p.leaveUplink(q)
 	p.leaveReveal(q)
+	p.leaveOffers(q)
 	for i := range p.avail {
 		if q.has.Has(i) {
 			p.avail[i]--
@@ -151,6 +167,7 @@ func (p *Picker) Traits(id ID, tr Traits) {
 		if tr.Queue > 0 {
 			q.tr.Queue = tr.Queue
 		}
+		q.tr.Offers, q.tr.Vague = q.tr.Offers || tr.Offers, false
 		q.src.idle = false
 	}
 }
@@ -165,6 +182,7 @@ func (p *Picker) PeerHas(id ID, i int) {
 	p.avail[i]++
 	q.src.idle = false
 	p.revealHas(q, i)
+	p.offerHas(q, i)
 }
 
 // PeerLost says that a peer no longer has a piece (BEP 54). What it was asked for of it is free for
@@ -227,8 +245,10 @@ func (p *Picker) Act(now time.Time) []Action {
 		p.ticked = now
 	}
 	p.fetch()
+	p.announceRoom()
 	p.revealNext()
 	p.serve()
+	p.offer()
 	out := p.actions
 	p.actions = nil
 	return out
@@ -240,10 +260,16 @@ func (p *Picker) tick(since time.Duration) {
 	}
 	for _, q := range p.order {
 		q.src.tick(since)
+		if q.age += since; q.age > vagueTime {
+			q.tr.Vague = false
+		}
 		q.src.idle = false
 		p.coax(q)
 	}
-	p.up.tick(since, p.next() != nil)
+	p.up.tick(since, p.next() != nil || p.offers.on && !p.offers.dry)
+	p.down.tick(since, p.order)
+	p.tickOffers()
+	p.release()
 }
 
 func (p *Picker) act(a Action) { p.actions = append(p.actions, a) }

@@ -187,14 +187,14 @@ func TestSeedRevealsEachPieceOnce(t *testing.T) {
 				t.Fatalf("piece %d was shown to %d and then to %d", a.Piece, old, a.Peer)
 			}
 			shown[a.Piece] = a.Peer
-			if !p.Requested(a.Peer, wire.Block{Piece: int32(a.Piece), Length: block}) {
+			if !p.Requested(a.Peer, wire.Block{Piece: int32(a.Piece), Length: block}, start) {
 				t.Fatal("a shown piece is refused")
 			}
 			p.PeerHas(a.Peer, a.Piece)
 		}
 		now = now.Add(tickEvery)
 	}
-	if p.Requested(1, wire.Block{Piece: int32(n + 1), Length: block}) {
+	if p.Requested(1, wire.Block{Piece: int32(n + 1), Length: block}, start) {
 		t.Fatal("a piece that does not exist is accepted")
 	}
 }
@@ -203,7 +203,7 @@ func TestSeedDoesNotServeWhatItDidNotShow(t *testing.T) {
 	p := newPicker(1000, 10, all(1000))
 	p.Join(1, Traits{Block: block})
 	p.Act(start)
-	if p.Requested(1, wire.Block{Piece: 999, Length: block}) {
+	if p.Requested(1, wire.Block{Piece: 999, Length: block}, start) {
 		t.Fatal("a piece never shown is served")
 	}
 }
@@ -215,7 +215,7 @@ func TestTurns(t *testing.T) {
 		p.Join(id+1, Traits{Block: block})
 		for i := range 2 {
 			for at := int32(0); at < length; at += block {
-				if !p.Requested(id+1, wire.Block{Piece: int32(i), Begin: at, Length: block}) {
+				if !p.Requested(id+1, wire.Block{Piece: int32(i), Begin: at, Length: block}, start) {
 					t.Fatal("refused")
 				}
 			}
@@ -251,11 +251,11 @@ func TestWithdrawnPieceIsNotServed(t *testing.T) {
 	p.Join(1, Traits{Block: block})
 	p.Join(2, Traits{Block: block})
 	b := wire.Block{Piece: 0, Length: block}
-	p.Requested(1, b)
+	p.Requested(1, b, start)
 	if lost := p.Withdraw(0); len(lost) != 1 || lost[0].Peer != 1 || lost[0].Block != b {
 		t.Fatalf("lost %v", lost)
 	}
-	if p.Requested(2, b) || len(of(Send, p.Act(start))) != 0 {
+	if p.Requested(2, b, start) || len(of(Send, p.Act(start))) != 0 {
 		t.Fatal("a withdrawn piece is served")
 	}
 }

@@ -89,7 +89,7 @@ func (p *Picker) revealNext() {
 	for again := true; again; {
 		again = false
 		for _, q := range p.order {
-			if len(q.rev.pieces) >= p.depth(q) || q.has.All() {
+			if q.tr.Vague || p.speaks(q) || len(q.rev.pieces) >= p.depth(q) || q.has.All() {
 				continue
 			}
 			i := p.nextToReveal(q)
@@ -146,5 +146,5 @@ func (p *Picker) shown(q *peer, i int) bool {
 		return true
 	}
 	_, ok := q.rev.pieces[i]
-	return ok || q.has.Has(i)
+	return ok || p.speaks(q) || q.has.Has(i)
 }

@@ -16,6 +16,7 @@ type sink struct {
 	turn   bool         // it is being served
 	inTurn int64        // bytes of this turn
 	sent   int64        // bytes altogether
+	offeree
 }
 
 // An uplink serves some peers at a time. A turn is one piece's worth of bytes.
@@ -27,9 +28,10 @@ type sink struct {
 // others stand empty. So turns are many, and become more as long as the link carries less than it
 // can.
 type uplink struct {
-	gauge gauge
-	slots slots
-	turns int
+	gauge  gauge
+	slots  slots
+	turns  int
+	queued int64 // bytes requested and not yet sent
 }
 
 // shared are the rules of an uplink that serves all who ask.
@@ -47,13 +49,15 @@ func (u *uplink) tick(since time.Duration, more bool) {
 
 // Requested queues a block that a peer asks for. It is false when the peer cannot have it: the
 // piece is not here, was not revealed, or too much is queued.
-func (p *Picker) Requested(id ID, b wire.Block) bool {
+func (p *Picker) Requested(id ID, b wire.Block, now time.Time) bool {
 	q := p.peers[id]
 	if q == nil || !p.shown(q, int(b.Piece)) || len(q.snk.queue) >= maxQueue {
 		return false
 	}
 	if !slices.Contains(q.snk.queue, b) {
 		q.snk.queue = append(q.snk.queue, b)
+		p.up.queued += int64(b.Length)
+		p.taken(q, int(b.Piece), now)
 	}
 	return true
 }
@@ -69,6 +73,8 @@ func (p *Picker) Cancelled(id ID, b wire.Block) bool {
 		return false
 	}
 	q.snk.queue = slices.Delete(q.snk.queue, i, i+1)
+	p.up.queued -= int64(b.Length)
+	p.dropHandout(q, int(b.Piece))
 	return true
 }
 
@@ -76,6 +82,7 @@ func (p *Picker) Cancelled(id ID, b wire.Block) bool {
 func (p *Picker) Sent(id ID, b wire.Block) {
 	p.up.gauge.fresh += int64(b.Length)
 	if q := p.peers[id]; q != nil {
+		p.up.queued -= int64(b.Length)
 		q.snk.handed -= int64(b.Length)
 		q.snk.sent += int64(b.Length)
 	}
@@ -84,6 +91,7 @@ func (p *Picker) Sent(id ID, b wire.Block) {
 // Dropped says that a connection will not send a block that it was handed.
 func (p *Picker) Dropped(id ID, b wire.Block) {
 	if q := p.peers[id]; q != nil {
+		p.up.queued -= int64(b.Length)
 		q.snk.handed -= int64(b.Length)
 	}
 }
@@ -97,6 +105,7 @@ func (p *Picker) Withdraw(i int) []Action {
 		q.snk.queue = slices.DeleteFunc(q.snk.queue, func(b wire.Block) bool {
 			if int(b.Piece) == i {
 				lost = append(lost, Action{Kind: Send, Peer: q.id, Block: b})
+				p.up.queued -= int64(b.Length)
 			}
 			return int(b.Piece) == i
 		})
@@ -108,6 +117,10 @@ func (p *Picker) leaveUplink(q *peer) {
 	if q.snk.turn {
 		q.snk.turn = false
 		p.up.turns--
+	}
+	p.up.queued -= q.snk.handed
+	for _, b := range q.snk.queue {
+		p.up.queued -= int64(b.Length)
 	}
 }
 

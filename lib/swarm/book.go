@@ -142,6 +142,7 @@ func (b *addressBook) forget(c *conn) {
 const (
 	localPEX      = 1 // BEP 11
 	localDontHave = 2 // BEP 54
+	localOffers   = 3 // our own
 )
 
 // Peer exchange (BEP 11): receivers that know different parts of a swarm get to know the rest, and
@@ -184,6 +185,13 @@ func (l *loop) onExtended(c *conn, id byte, payload []byte) {
 			return
 		}
 		l.pick.PeerLost(c.id, i)
+	case localOffers:
+		kind, i, err := wire.ParseOffer(payload, len(l.s.torrent.Pieces))
+		if err != nil {
+			c.nc.Close()
+			return
+		}
+		l.onOffer(c, kind, i)
 	}
 }
 

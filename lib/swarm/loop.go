@@ -105,6 +105,34 @@ func (l *loop) do(a picker.Action) {
 		c.send(a.Block)
 	case picker.Reveal:
 		c.say(func(b []byte) []byte { return wire.AppendHave(b, a.Piece) })
+	case picker.Offer:
+		c.offer(wire.Offer, a.Piece)
+	case picker.Decline:
+		c.offer(wire.Decline, a.Piece)
+	case picker.Full:
+		c.offer(wire.Full, a.Piece)
+	case picker.Want:
+		c.offer(wire.Want, a.Piece)
+	}
+}
+
+// offer sends a word of the bargaining between our own kind.
+func (c *conn) offer(kind wire.OfferKind, piece int) {
+	c.say(func(b []byte) []byte { return wire.AppendOffer(b, c.ext.Offers, kind, piece) })
+}
+
+func (l *loop) onOffer(c *conn, kind wire.OfferKind, piece int) {
+	now := time.Now()
+	switch kind {
+	case wire.Offer:
+		l.pick.Offered(c.id, piece, now)
+		l.maybeInterested(c)
+	case wire.Decline:
+		l.pick.Declined(c.id, piece, now)
+	case wire.Full:
+		l.pick.Full(c.id, piece, now)
+	case wire.Want:
+		l.pick.Wanted(c.id, piece)
 	}
 }
 
@@ -119,7 +147,7 @@ func (l *loop) onJoin(c *conn) {
 	c.id = l.next
 	l.conns[c.id] = c
 	l.s.peers.Store(int64(len(l.conns)))
-	l.pick.Join(c.id, picker.Traits{})
+	l.pick.Join(c.id, picker.Traits{Vague: c.extended})
 	if c.outgoing {
 		c.listen = c.addr
 	}
@@ -155,6 +183,7 @@ func (l *loop) extensions() wire.Extensions {
 		RequestQueue: 2000,
 		MaxBlock:     maxBlock,
 		DontHave:     localDontHave,
+		Offers:       localOffers,
 	}
 	if !l.s.torrent.Private {
 		e.PEX = localPEX
@@ -226,7 +255,7 @@ func (l *loop) maybeInterested(c *conn) {
 func (l *loop) onChoke(c *conn, choked bool) { l.pick.Choked(c.id, choked, c.fast) }
 
 func (l *loop) onRequest(c *conn, b wire.Block) {
-	if !l.pick.Requested(c.id, b) && c.fast {
+	if !l.pick.Requested(c.id, b, time.Now()) && c.fast {
 		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
 	}
 }
@@ -350,5 +379,5 @@ func (l *loop) completePeers() [][20]byte {
 
 // traits is what the picker should know of a peer's extension handshake.
 func traits(e wire.Extensions) picker.Traits {
-	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue}
+	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue, Offers: e.Offers != 0}
 }

@@ -17,6 +17,7 @@ const ExtHandshake = 0
 type Extensions struct {
 	PEX      byte // ut_pex (BEP 11)
 	DontHave byte // lt_donthave (BEP 54)
+	Offers   byte // ezio_offer, our own
 
 	Port         uint16 // where it listens; 0 when it did not say
 	Client       string // name and version, for people
@@ -41,6 +42,9 @@ func AppendExtensions(b []byte, e Extensions) []byte {
 	}
 	if e.DontHave != 0 {
 		m["lt_donthave"] = int(e.DontHave)
+	}
+	if e.Offers != 0 {
+		m["ezio_offer"] = int(e.Offers)
 	}
 	d := map[string]any{"m": m}
 	if e.Port != 0 {
@@ -107,6 +111,8 @@ func (e *Extensions) updateIDs(m []byte) error {
 			e.PEX = byte(number(value, math.MaxUint8))
 		case "lt_donthave":
 			e.DontHave = byte(number(value, math.MaxUint8))
+		case "ezio_offer":
+			e.Offers = byte(number(value, math.MaxUint8))
 		}
 	})
 }

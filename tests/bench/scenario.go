@@ -65,10 +65,10 @@ var scenarios = []scenario{
 		},
 	},
 	{
-		name: "many", about: "50 Mbit/s links, 1 MiB pieces, 16 and 32 receivers",
+		name: "many", about: "50 Mbit/s links, 256 KiB pieces, 16 and 32 receivers",
 		with: []string{"ezio", "libtorrent", "udpcast"},
 		plans: func(s settings) []Plan {
-			return swarms(s.counts([]int{16, 32}, []int{16}), Plan{Rate: 50 * mbit, Bytes: s.size(128, 24), PieceLength: mib})
+			return swarms(s.counts([]int{16, 32}, []int{16}), Plan{Rate: 50 * mbit, Bytes: s.size(272, 24), PieceLength: mib / 4})
 		},
 	},
 	{

@@ -157,7 +157,7 @@ func (r *run) join(n *node) {
 		for _, p := range [][2]*node{{n, m}, {m, n}} {
 			a, b := p[0], p[1]
 			id := picker.ID(b.id)
-			a.pick.Join(id, picker.Traits{Block: r.cfg.Block, Queue: 2000})
+			a.pick.Join(id, picker.Traits{Block: r.cfg.Block, Queue: 2000, Offers: true})
 			a.pick.Choked(id, false, true)
 			a.out[id] = &flow{from: a, to: b}
 			a.asked[id] = map[wire.Block]bool{}
@@ -197,11 +197,19 @@ func (n *node) act() {
 		switch a.Kind {
 		case picker.Request:
 			n.asked[a.Peer][a.Block] = true
-			r.deliver(to, func() { to.pick.Requested(me, a.Block) })
+			r.deliver(to, func() { to.pick.Requested(me, a.Block, epoch.Add(r.now)) })
 		case picker.Cancel:
 			r.deliver(to, func() { to.cancel(me, a.Block) })
 		case picker.Reveal:
 			r.deliver(to, func() { to.pick.PeerHas(me, a.Piece) })
+		case picker.Offer:
+			r.deliver(to, func() { to.pick.Offered(me, a.Piece, epoch.Add(r.now)) })
+		case picker.Decline:
+			r.deliver(to, func() { to.pick.Declined(me, a.Piece, epoch.Add(r.now)) })
+		case picker.Full:
+			r.deliver(to, func() { to.pick.Full(me, a.Piece, epoch.Add(r.now)) })
+		case picker.Want:
+			r.deliver(to, func() { to.pick.Wanted(me, a.Piece) })
 		case picker.Send:
 			f := n.out[a.Peer]
 			f.queue = append(f.queue, a.Block)

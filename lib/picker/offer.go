@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package picker
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// Offers are how our own kind share out an image of few pieces. A piece is long there, so each
+// should travel by itself, from an uplink that does nothing else to a downlink that does nothing
+// else. Requests cannot arrange that: who asks does not know whose uplink idles, who is asked does
+// not know whose downlink does. So an uplink that runs dry offers the rarest piece that it has and
+// the other lacks; the receiver takes it by requesting it when its downlink has room, or says that
+// it is full, or that the piece comes from elsewhere. It is the request, grant and accept by which
+// crossbar switches match inputs to outputs (McKeown's iSLIP, 1999), without a common clock.
+//
+// What somebody said of itself is forgotten after a while, so that a lost word costs time and
+// nothing else.
+type offering struct {
+	on   bool          // this torrent has few pieces
+	dry  bool          // there is nothing to offer until something changes
+	out  int           // offers not answered
+	rtt  time.Duration // from an offer to its answer
+	took time.Duration // from a piece's acceptance to its announcement
+}
+
+// A handout is a piece that one peer was offered, or has taken, and does not have yet.
+type handout struct {
+	at    time.Time
+	taken bool
+}
+
+// offeree is one peer as somebody to make offers to; offerer as somebody who makes them.
+type (
+	offeree struct {
+		handouts  map[int]handout
+		elsewhere map[int]time.Time // pieces that it said come from others, and when
+		full      time.Time         // when it said that it has no room; zero: it has
+	}
+	offerer struct {
+		saidFull bool         // it was told that we have no room
+		declined map[int]bool // its offers of pieces that come from elsewhere
+		again    []int        // pieces of which a block was refused, to be offered again
+		rests    time.Time    // it sent nothing of what it was asked for, and is left alone till then
+	}
+)
+
+const (
+	fewPieces = 96 // below it offers are better than sharing
+
+	answerTime = time.Second     // an offer not answered by then is void
+	memory     = 5 * time.Second // what a peer said of itself is asked again after
+	candidates = 8               // receivers looked at for an offer
+
+	// Arranging the next piece begins this much before the last one ends, in round trips, within
+	// bounds. The receiver's share is the larger: it waits for the offer and the piece.
+	leadUp, leadUpMin     = 1, 50 * time.Millisecond
+	leadDown, leadDownMin = 3, 30 * time.Millisecond
+	leadMax               = 300 * time.Millisecond
+)
+
+// matched are the rules of a link that works with one peer at a time, and with more only if that
+// one is slow.
+var matched = slotRules{base: 1, enough: 0.4, settle: windowTicks * tickEvery, steady: true}
+
+func lead(g *gauge, rtts int, rtt, least time.Duration) int64 {
+	return int64(g.best * min(leadMax, max(least, time.Duration(rtts)*rtt)).Seconds())
+}
+
+// speaks says whether what q and we exchange is arranged by offers.
+func (p *Picker) speaks(q *peer) bool { return p.offers.on && q.tr.Offers }
+
+// runsDry says whether the uplink is about to have nothing to do: little is left to send, or fewer
+// peers are served than could be and none waits.
+func (p *Picker) runsDry() bool {
+	pending := p.up.queued + int64(p.offers.out)*p.cfg.Layout.Length
+	if pending <= lead(&p.up.gauge, leadUp, p.offers.rtt, leadUpMin) {
+		return true
+	}
+	return p.offers.out == 0 && p.up.turns < p.up.slots.count() && p.next() == nil
+}
+
+// offer makes offers until the uplink has enough to do.
+func (p *Picker) offer() {
+	for p.offers.on && !p.offers.dry && p.runsDry() {
+		q, i := p.bestOffer()
+		if q == nil {
+			p.offers.dry = true
+			return
+		}
+		if q.snk.handouts == nil {
+			q.snk.handouts = map[int]handout{}
+		}
+		q.snk.handouts[i] = handout{at: p.now}
+		p.offers.out++
+		p.reveal.given[i]++
+		p.act(Action{Kind: Offer, Peer: q.id, Piece: i})
+	}
+}
+
+// bestOffer looks at a few receivers that have room and takes the one for which the rarest piece is
+// there; among equals the one that has least.
+func (p *Picker) bestOffer() (best *peer, index int) {
+	n := len(p.order)
+	if n == 0 {
+		return nil, -1
+	}
+	start, seen := p.cfg.Rand.IntN(n), 0
+	for k := 0; k < n && seen < candidates; k++ {
+		q := p.order[(start+k)%n]
+		if !p.speaks(q) || !q.snk.full.IsZero() {
+			continue
+		}
+		i := p.rarestFor(q)
+		if i < 0 {
+			continue
+		}
+		seen++
+		if best == nil || p.spread(i) < p.spread(index) ||
+			p.spread(i) == p.spread(index) && q.has.Count() < best.has.Count() {
+			best, index = q, i
+		}
+	}
+	return best, index
+}
+
+// spread is how many have a piece or are being given it by us.
+func (p *Picker) spread(i int) int32 { return p.avail[i] + p.reveal.given[i] }
+
+// rarestFor is the rarest piece that can be offered to q, -1 if there is none.
+func (p *Picker) rarestFor(q *peer) int {
+	ours, theirs := p.have.Bytes(), q.has.Bytes()
+	best, ties := -1, 0
+	for at := range ours {
+		for w := ours[at] &^ theirs[at]; w != 0; {
+			first := bits.LeadingZeros8(w)
+			w &^= 0x80 >> first
+			i := at*8 + first
+			if !p.offerable(q, i) {
+				continue
+			}
+			switch {
+			case best < 0 || p.spread(i) < p.spread(best):
+				best, ties = i, 1
+			case p.spread(i) == p.spread(best):
+				if ties++; p.cfg.Rand.IntN(ties) == 0 {
+					best = i
+				}
+			}
+		}
+	}
+	return best
+}
+
+func (p *Picker) offerable(q *peer, i int) bool {
+	if _, given := q.snk.handouts[i]; given {
+		return false
+	}
+	if _, coming := q.snk.elsewhere[i]; coming {
+		return false
+	}
+	// A seed's piece that is on its way to somebody who will relay it is not sent twice.
+	return !p.cfg.Seed || p.avail[i] > 0 || p.reveal.given[i] == 0
+}
+
+// answered ends an offer's wait.
+func (p *Picker) answered(h handout, now time.Time) {
+	if h.taken {
+		return
+	}
+	p.offers.out--
+	if d := now.Sub(h.at); p.offers.rtt == 0 {
+		p.offers.rtt = d
+	} else {
+		p.offers.rtt += (d - p.offers.rtt) / 8
+	}
+}
+
+// dropHandout forgets a handout.
+func (p *Picker) dropHandout(q *peer, i int) {
+	if h, ok := q.snk.handouts[i]; ok {
+		if !h.taken {
+			p.offers.out--
+		}
+		p.reveal.given[i]--
+		p.reveal.next = min(p.reveal.next, i)
+		delete(q.snk.handouts, i)
+		p.offers.dry = false
+	}
+}
+
+// taken notes that a peer requests of a piece that it was offered.
+func (p *Picker) taken(q *peer, i int, now time.Time) {
+	if h, ok := q.snk.handouts[i]; ok && !h.taken {
+		p.answered(h, now)
+		q.snk.handouts[i] = handout{at: now, taken: true}
+	}
+}
+
+// Declined is the answer of a peer that does not take an offer because the piece is there, or comes
+// from elsewhere.
+func (p *Picker) Declined(id ID, i int, now time.Time) {
+	q := p.peers[id]
+	if q == nil || i < 0 || i >= len(p.avail) {
+		return
+	}
+	p.decline(q, i, now)
+	if q.snk.elsewhere == nil {
+		q.snk.elsewhere = map[int]time.Time{}
+	}
+	q.snk.elsewhere[i] = now
+}
+
+func (p *Picker) decline(q *peer, i int, now time.Time) {
+	if h, ok := q.snk.handouts[i]; ok {
+		p.answered(h, now)
+		q.snk.handouts[i] = handout{at: h.at, taken: true}
+		p.dropHandout(q, i)
+	}
+}
+
+// Full says that a peer has no room for offers. If i is not negative, it is the answer to the offer
+// of that piece.
+func (p *Picker) Full(id ID, i int, now time.Time) {
+	if q := p.peers[id]; q != nil {
+		p.decline(q, i, now)
+		q.snk.full = now
+	}
+}
+
+// Wanted says that a peer has room for offers again, and if i is not negative, that it would take
+// that piece now.
+func (p *Picker) Wanted(id ID, i int) {
+	if q := p.peers[id]; q != nil {
+		q.snk.full = time.Time{}
+		delete(q.snk.elsewhere, i)
+		p.dropHandout(q, i)
+		p.offers.dry = false
+	}
+}
+
+// tickOffers forgets what is old.
+func (p *Picker) tickOffers() {
+	p.offers.dry = false
+	lost := max(memory, lostAfter*p.offers.took)
+	for _, q := range p.order {
+		s := &q.snk
+		if !s.full.IsZero() && p.now.Sub(s.full) > memory {
+			s.full = time.Time{}
+		}
+		for i, h := range s.handouts {
+			if d := p.now.Sub(h.at); !h.taken && d > answerTime || d > lost {
+				p.dropHandout(q, i)
+			}
+		}
+		for i, at := range s.elsewhere {
+			if p.now.Sub(at) > memory {
+				delete(s.elsewhere, i)
+			}
+		}
+	}
+}
+
+// offerHas notes that a peer announced a piece.
+func (p *Picker) offerHas(q *peer, i int) {
+	if h, ok := q.snk.handouts[i]; ok {
+		if d := p.now.Sub(h.at); h.taken && d > 0 {
+			p.offers.took += (d - p.offers.took) / 8
+		}
+		p.dropHandout(q, i)
+	}
+	delete(q.snk.elsewhere, i)
+}
+
+func (p *Picker) leaveOffers(q *peer) {
+	for i := range q.snk.handouts {
+		p.dropHandout(q, i)
+	}
+	p.offers.dry = false
+}
+
+// Offered says that a peer would send us a piece. It is taken by requesting all that is missing of
+// it, or declined.
+func (p *Picker) Offered(id ID, i int, now time.Time) {
+	p.now = now
+	q := p.peers[id]
+	if q == nil || i < 0 || i >= len(p.avail) {
+		return
+	}
+	p.PeerHas(id, i)
+	o := p.open[i]
+	switch {
+	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o):
+		if q.src.declined == nil {
+			q.src.declined = map[int]bool{}
+		}
+		q.src.declined[i] = true
+		p.act(Action{Kind: Decline, Peer: id, Piece: i})
+		if p.offers.on && !p.cfg.Seed && p.hasRoom() {
+			if j := p.rarest(q); j >= 0 {
+				p.take(q, j) // then another one
+			}
+		}
+	case o == nil && !p.hasRoom():
+		q.src.saidFull = true
+		p.act(Action{Kind: Full, Peer: id, Piece: i})
+	default:
+		p.take(q, i)
+	}
+}
+
+// free says whether an open piece may be taken from somebody else: nobody is asked for it any
+// more, or who is asked is far slower than we could be.
+func (p *Picker) free(o *open) bool {
+	if o.owner == nil {
+		return o.missing > 0
+	}
+	return p.now.Sub(o.since) > 2*patience && 4*o.owner.src.rate < p.down.gauge.best
+}
+
+// hasRoom says whether the downlink can take one more piece. What others are asked for does not
+// count: they come when they come.
+func (p *Picker) hasRoom() bool {
+	if len(p.open) >= p.cfg.Budget {
+		return false
+	}
+	var bytes int64
+	sources := 0
+	for _, q := range p.order {
+		if q.src.bytes > 0 && p.speaks(q) {
+			bytes += q.src.bytes
+			sources++
+		}
+	}
+	return sources < p.down.slots.count() || bytes <= lead(&p.down.gauge, leadDown, p.offers.rtt, leadDownMin)
+}
+
+// take requests all that is missing of a piece from a peer, and of another nothing any more.
+func (p *Picker) take(q *peer, i int) {
+	o := p.open[i]
+	if o == nil {
+		o = p.openPiece(i, q)
+	}
+	if o.owner != nil && o.owner != q {
+		p.takeBack(o)
+	}
+	o.owner, o.since, o.progress = q, p.now, p.now
+	for len(q.src.inflight) < q.tr.Queue {
+		b, ok := o.run(missing, 0, q.tr.Block)
+		if !ok {
+			return
+		}
+		p.request(q, o, b)
+	}
+}
+
+// takeBack cancels the requests for a piece that its owner has.
+func (p *Picker) takeBack(o *open) {
+	q := o.owner
+	for _, b := range slices.Clone(q.src.inflight) {
+		if int(b.Piece) == o.index && q.src.settle(b) {
+			o.unask(b)
+			p.act(Action{Kind: Cancel, Peer: q.id, Block: b})
+		}
+	}
+}
+
+// announceRoom tells our own kind when the downlink has become full, and when it has room again.
+func (p *Picker) announceRoom() {
+	if !p.offers.on || p.cfg.Seed {
+		return
+	}
+	full, kind := !p.hasRoom(), Want
+	if full {
+		kind = Full
+	}
+	for _, q := range p.order {
+		if q.tr.Offers && q.src.saidFull != full {
+			q.src.saidFull = full
+			p.act(Action{Kind: kind, Peer: q.id, Piece: -1})
+		}
+	}
+}
+
+// release gives up pieces that were taken and of which nothing comes, and asks for offers of those
+// that somebody else would send much sooner.
+func (p *Picker) release() {
+	if !p.offers.on {
+		return
+	}
+	for _, q := range p.order {
+		for _, i := range q.src.again {
+			p.act(Action{Kind: Want, Peer: q.id, Piece: i})
+		}
+		q.src.again = nil
+	}
+	for _, i := range slices.Sorted(maps.Keys(p.open)) {
+		o := p.open[i]
+		switch {
+		case o.whole():
+		case o.owner != nil && p.stuck(o):
+			o.owner.src.rests = p.now.Add(memory)
+			p.takeBack(o)
+			p.orphan(o)
+		case p.free(o):
+			p.invite(i)
+		}
+	}
+}
+
+// stuck says whether a piece should have made progress.
+func (p *Picker) stuck(o *open) bool {
+	wait := 2 * patience
+	if r := o.owner.src.rate; r > 0 {
+		wait = max(wait, time.Duration(4*float64(o.owner.tr.Block)/r*float64(time.Second)))
+	}
+	return p.now.Sub(o.progress) > min(wait, memory)
+}
+
+// orphan leaves an open piece to whoever offers it next.
+func (p *Picker) orphan(o *open) {
+	o.owner = nil
+	p.closeIfUntouched(o)
+	p.invite(o.index)
+}
+
+// invite tells those whose offers of a piece were declined that it would be welcome now.
+func (p *Picker) invite(i int) {
+	for _, q := range p.order {
+		if q.src.declined[i] {
+			delete(q.src.declined, i)
+			p.act(Action{Kind: Want, Peer: q.id, Piece: i})
+		}
+	}
+}
