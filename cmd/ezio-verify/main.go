@@ -92,10 +92,10 @@ func compare(c *cli.Call, r *progress.Reporter, t *metainfo.Torrent, disk store.
 		line = func(b verify.Range) error { return enc.Encode(newJSONRange(b)) }
 	}
 	original, moved := store.AsCaptured(t, disk)
-	if moved {
+	res, err := verify.Disk(c.Context.Context, t, original, path, line, count.Add)
+	if moved && err == nil && res.BadPieces == 0 { // else the table may be another disk's
 		r.Printf("%s is larger than the disk captured: its GPT is right, with the backup at its own end", path)
 	}
-	res, err := verify.Disk(c.Context.Context, t, original, path, line, count.Add)
 	return out.Bytes(), res, err
 }
 

@@ -127,8 +127,9 @@ func moveProtective(disk io.ReaderAt, captured, size, sector int64) (*extent.Pat
 
 // Captured is the reverse of Move: of a disk on which Move's writes were done it returns, as
 // patches, what they replaced of the disk that was captured. They are what verifies the copy with
-// the sums of the original. ok is false of any other disk, and when the primary or the new backup has
-// a single byte that Move would have written otherwise.
+// the sums of the original, and only these can say whether it is that one's table at all. ok is
+// false of a disk without such a table, and when the primary or the new backup has a single byte
+// that Move would have written otherwise.
 func Captured(disk io.ReaderAt, captured, size, sector int64) (patches []extent.Patch, ok bool) {
 	if size/sector <= captured/sector {
 		return nil, false
