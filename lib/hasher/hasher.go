@@ -2,7 +2,7 @@
 
 // Package hasher computes piece sums on all cores from one sequential read of the source.
 //
-// A single goroutine reads ahead, so that a spinning disk sees one stream; SHA-1 of different
+// One piece is read at a time, in order, so that a spinning disk sees one stream; SHA-1 of different
 // pieces runs in parallel; results come back in order. Memory is a fixed number of piece buffers,
 // whatever the size of the source.
 package hasher
@@ -112,10 +112,10 @@ func Stream(ctx context.Context, r io.Reader, length int64, opt Options, progres
 	return sums, total, nil
 }
 
-// buffers is how many piece buffers a run gets: one being read, one for each worker, and one more
-// so that neither side waits for the other, within the budget.
+// buffers is how many piece buffers, and goroutines to fill and hash them, a run gets: one for each
+// worker and one being read meanwhile, within the budget.
 func buffers(length int64, workers, pieces int) int {
-	return max(1, min(workers+2, max(2, int(budget()/length)), pieces))
+	return max(1, min(workers+1, max(2, int(budget()/length)), pieces))
 }
 
 func workers(opt Options) int {

@@ -157,11 +157,11 @@ func TestBuffersStayInBudget(t *testing.T) {
 		w, n   int
 		want   int
 	}{
-		{16 << 20, 2, 1000, 4},
+		{16 << 20, 2, 1000, 3},
 		{16 << 20, 64, 1000, 8},
 		{64 << 20, 64, 1000, 2},
 		{256 << 10, 2, 1, 1},
-		{256 << 10, 64, 1000, 66},
+		{256 << 10, 64, 1000, 65},
 	} {
 		if got := buffers(c.length, c.w, c.n); got != c.want {
 			t.Errorf("buffers(%d, %d, %d) = %d, want %d", c.length, c.w, c.n, got, c.want)

@@ -9,84 +9,89 @@ import (
 	"ezio/lib/piece"
 )
 
-// A job is one filled buffer on its way to a worker, and after it one result on its way to fn.
+// A job is one result on its way to fn.
 type job struct {
 	seq int // position in the run, which is the order of delivery
-	buf []byte
 	res Result
 }
 
-// run moves buffers round: fill (one goroutine, in order) -> workers -> fn (the caller, in order)
-// -> fill again. fill says more=false when there is nothing further. Whatever ends the run, every
-// goroutine has returned when run does.
+// A line is where workers queue to read: one reads at a time, in order, so that the source sees one
+// stream.
+type line struct {
+	mu   sync.Mutex
+	fill func([]byte) (Result, bool)
+	next int
+	end  bool
+}
+
+// read fills buf with the next piece; more is false when there is none.
+func (l *line) read(ctx context.Context, buf []byte) (j job, more bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end || ctx.Err() != nil {
+		return job{}, false
+	}
+	j.seq = l.next
+	l.next++
+	j.res, more = l.fill(buf)
+	l.end = !more
+	return j, more
+}
+
+// run has workers read pieces by fill, one after the other, and hash them, side by side; fn gets the
+// results in order, from the caller's goroutine. fill says more=false when there is nothing further.
+// Whoever has read a piece hashes it: it is in that core's cache. With one worker more than cores
+// somebody is free to read while all cores hash. Whatever ends the run, every goroutine has returned
+// when run does.
 func run(ctx context.Context, length int64, pieces int, opt Options, fill func([]byte) (Result, bool), fn func(Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	nw := workers(opt)
-	nb := buffers(length, nw, pieces)
-	free := make(chan []byte, nb)
-	jobs := make(chan job, nb)
-	done := make(chan job, nb)
-	for range nb {
-		free <- nil // allocated at first use: a small source never needs them all
-	}
+	source := &line{fill: fill}
+	nw := buffers(length, workers(opt), pieces)
+	done := make(chan job, nw)
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() {
-		defer close(jobs)
-		read(ctx, length, free, jobs, fill)
-	})
-	var hashing sync.WaitGroup
+	var working sync.WaitGroup
 	for range nw {
-		hashing.Go(func() {
-			for j := range jobs {
-				if j.res.Err == nil {
-					j.res.Sum = piece.Sum(j.buf[:j.res.Bytes])
-				}
-				done <- j // never blocks: as many slots as buffers
-			}
-		})
+		working.Go(func() { work(ctx, source, length, done) })
 	}
 	wg.Go(func() {
-		hashing.Wait()
+		working.Wait()
 		close(done)
 	})
-	if err := deliver(ctx, free, done, fn); err != nil {
+	if err := deliver(ctx, done, fn); err != nil {
 		return err
 	}
 	return ctx.Err()
 }
 
-func read(ctx context.Context, length int64, free chan []byte, jobs chan<- job, fill func([]byte) (Result, bool)) {
-	for seq := 0; ; seq++ {
-		var buf []byte
-		select {
-		case <-ctx.Done():
-			return
-		case buf = <-free:
-		}
-		if ctx.Err() != nil {
-			return
-		}
+func work(ctx context.Context, source *line, length int64, done chan<- job) {
+	var buf []byte
+	for {
 		if buf == nil {
 			buf = make([]byte, length)
 		}
-		res, more := fill(buf)
+		j, more := source.read(ctx, buf)
 		if !more {
 			return
 		}
-		jobs <- job{seq: seq, buf: buf, res: res}
+		if j.res.Err == nil {
+			j.res.Sum = piece.Sum(buf[:j.res.Bytes])
+		}
+		select {
+		case done <- j:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// deliver puts results back in order. Results that wait for an earlier one hold their buffer no
-// longer than needed: a sum is all that is kept of them.
-func deliver(ctx context.Context, free chan<- []byte, done <-chan job, fn func(Result) error) error {
+// deliver puts results back in order. What is kept of those that wait for an earlier one is their sum.
+func deliver(ctx context.Context, done <-chan job, fn func(Result) error) error {
 	waiting := map[int]Result{}
 	next := 0
 	for j := range done {
-		free <- j.buf
 		waiting[j.seq] = j.res
 		for {
 			res, ok := waiting[next]

@@ -233,6 +233,7 @@ func list(w io.Writer) error {
 	for _, sc := range scenarios {
 		fmt.Fprintf(&s, "  %-10s %s\n", sc.name, sc.about)
 	}
+	fmt.Fprintf(&s, "  %-10s %s\n", captureName, captureAbout)
 	s.WriteString("contestants:\n")
 	for _, c := range contestants {
 		fmt.Fprintf(&s, "  %-10s %s\n", c.Name, c.About)

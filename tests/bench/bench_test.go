@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +52,35 @@ func TestSelectPlans(t *testing.T) {
 				t.Errorf("rounds %q, want %q", s, tt.want)
 			}
 		})
+	}
+}
+
+func TestWantsCapture(t *testing.T) {
+	for names, want := range map[string]string{"": "true  true", "capture": "true  false", "links,capture,slow": "true links,slow true", "links": "false links true"} {
+		capture, others, rest := wantsCapture(names)
+		if got := fmt.Sprint(capture, " ", others, " ", rest); got != want {
+			t.Errorf("%q: %s, want %s", names, got, want)
+		}
+	}
+}
+
+// Ours is compared with in the fastest run of each.
+func TestCaptureJob(t *testing.T) {
+	job := captureJob{name: "wait", programs: []captureProgram{
+		{name: "ours", args: []string{"echo", "0.5 x"}, own: true}, {name: "theirs", args: []string{"echo", "2 x"}, own: true},
+	}}
+	got, err := job.run(t.Context(), 3)
+	if err != nil || len(got) != 2 || got[0].Seconds != 0.5 || got[1].Ours != 4 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	var s strings.Builder
+	writeCapture(&s, got)
+	if !strings.Contains(s.String(), "4.00 x as fast") {
+		t.Error(s.String())
+	}
+	job.programs[1].args = []string{"false"}
+	if _, err := job.run(t.Context(), 1); err == nil {
+		t.Error("a program that fails is no result")
 	}
 }
 

@@ -99,9 +99,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if os.Geteuid() != 0 {
 		return errors.New("must be root: it makes network namespaces")
 	}
-	plans, err := selectPlans(o)
-	if err != nil {
-		return err
+	capture, others, swarms := wantsCapture(o.run)
+	o.run = others
+	var plans []Plan
+	if swarms {
+		if plans, err = selectPlans(o); err != nil {
+			return err
+		}
 	}
 	tools, err := findTools(o.bin, plans)
 	if err != nil {
@@ -119,6 +123,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	b := &bench{tools: tools, dir: dir, keepLogs: o.keep, repeat: o.repeat, stderr: stderr, lone: map[loneKey]float64{}}
 	defer b.dropImage()
 	report := Report{Date: time.Now().UTC(), Machine: describeMachine(), Command: strings.Join(append([]string{"bench"}, args...), " ")}
+	if capture {
+		if report.Capture, err = runCapture(ctx, o, dir, stderr); err != nil {
+			return err
+		}
+	}
 	report.Results, err = b.runAll(ctx, plans)
 	// What was measured before a failure or Ctrl+C is worth its print.
 	return errors.Join(err, publish(report, o, stdout), failures(report.Results))
@@ -126,7 +135,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // publish prints the table and writes the files asked for.
 func publish(r Report, o options, stdout io.Writer) error {
-	if len(r.Results) == 0 {
+	if len(r.Results) == 0 && len(r.Capture) == 0 {
 		return nil
 	}
 	if err := r.WriteTable(stdout); err != nil {

@@ -17,6 +17,8 @@ type Report struct {
 	Machine string    `json:"machine"`
 	Command string    `json:"command"`
 	Results []Result  `json:"results"`
+
+	Capture []CaptureResult `json:"capture,omitempty"`
 }
 
 // Result is one round. Times are seconds, sizes bytes; receivers that the round treats badly are
@@ -120,7 +122,10 @@ func (r Report) WriteTable(w io.Writer) error {
 		writeRows(&s, rows)
 		rest = rest[n:]
 	}
-	s.WriteString(legend)
+	if len(r.Results) > 0 {
+		s.WriteString(legend)
+	}
+	writeCapture(&s, r.Capture)
 	_, err := io.WriteString(w, s.String())
 	return err
 }
