@@ -386,3 +386,27 @@ gpt_disk() {
 	part copy.img 2
 	echo secret | cryptsetup open --test-passphrase --key-file - "$DEV"
 }
+
+@test "the kernel reads the new table; a device with larger sectors is refused" {
+	gpt_disk disk.img
+	ezio-btfiles -q -s disk.img | ezio-mktorrent -q >a.torrent
+	seed a.torrent disk.img
+	truncate -s $SIZE target.img
+	loop target.img --partscan
+	strace -f -qq -e trace=ioctl -e signal=none -o trace \
+		ezio-recv -t "$URL" -d "$DEV" --listen :0 --seed-idle 0 2>err
+	grep -q 'BLKRRPART) *= 0' trace
+	! grep -q warning err
+	# A device that can have no partitions gets its image all the same.
+	truncate -s $SIZE plain.img
+	loop plain.img
+	recv "$DEV" 2>err
+	grep -q 'warning: the kernel does not know the new partitions' err
+	cmp <(head -c 1M disk.img) <(head -c 1M plain.img)
+
+	old large.img 160M; loop large.img --sector-size 4096
+	before=$(sha1sum <large.img)
+	fails 4 ezio-recv -q -t "$URL" -d "$DEV" --listen :0 --seed-idle 0
+	[[ $err == *"sectors are 4096 bytes"* ]]
+	[ "$before" = "$(sha1sum <large.img)" ]
+}
