@@ -57,19 +57,19 @@ func New(list []Extent) (*Map, error) {
 	m := &Map{extents: make([]Extent, 0, len(list)), starts: make([]int64, 0, len(list))}
 	end := int64(0)
 	for i, e := range list {
-		switch bad := (&BadExtentError{Index: i, Extent: e}); {
+		reason := ""
+		switch {
 		case e.Offset < 0:
-			bad.Reason = "negative offset"
-			return nil, bad
+			reason = "negative offset"
 		case e.Length < 0:
-			bad.Reason = "negative length"
-			return nil, bad
+			reason = "negative length"
 		case e.Length > math.MaxInt64-e.Offset:
-			bad.Reason = "end does not fit 63 bits"
-			return nil, bad
+			reason = "end does not fit 63 bits"
 		case e.Offset < end:
-			bad.Reason = fmt.Sprintf("begins before %#x, where an earlier extent ends", end)
-			return nil, bad
+			reason = fmt.Sprintf("begins before %#x, where an earlier extent ends", end)
+		}
+		if reason != "" {
+			return nil, &BadExtentError{Index: i, Extent: e, Reason: reason}
 		}
 		end = e.End()
 		if e.Length == 0 {

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/anacrolix/torrent/bencode"
@@ -75,38 +74,38 @@ func parseFiles(raw []byte) ([]extent.Extent, error) {
 	const entry = len(fileFront+"4096"+fileMiddle+"32:"+fileBack) + 32
 	list := make([]extent.Extent, 0, len(raw)/entry+1)
 	for s := (scanner{b: raw, pos: 1}); raw[s.pos] != 'e'; {
-		from := s.pos
-		if err := s.value(0); err != nil {
-			return nil, err
+		length, name, n, ok := takeFile(raw[s.pos:])
+		if !ok {
+			from := s.pos
+			if err := s.value(0); err != nil {
+				return nil, err
+			}
+			var err error
+			if length, name, err = parseFile(raw[from:s.pos]); err != nil {
+				return nil, fmt.Errorf("file %d: %w", len(list)+1, err)
+			}
 		}
-		e, err := parseFile(raw[from:s.pos])
+		s.pos += n
+		off, err := extent.ParseHex(name)
 		if err != nil {
-			return nil, fmt.Errorf("file %d: %w", len(list)+1, err)
+			return nil, fmt.Errorf("file %d: not a disk image's torrent: path %w", len(list)+1, err)
 		}
-		list = append(list, e)
+		list = append(list, extent.Extent{Offset: off, Length: length})
 	}
-	return slices.Clip(list), nil
+	return list, nil
 }
 
 // parseFile reads an entry in any spelling.
-func parseFile(raw []byte) (extent.Extent, error) {
-	length, name, n, ok := takeFile(raw)
-	if !ok || n != len(raw) {
-		var f struct {
-			Length int64    `bencode:"length"`
-			Path   []string `bencode:"path"`
-		}
-		if err := bencode.Unmarshal(raw, &f); err != nil {
-			return extent.Extent{}, err
-		}
-		if len(f.Path) != 1 {
-			return extent.Extent{}, fmt.Errorf("its path has %d parts; a disk image's torrent has one, the disk offset", len(f.Path))
-		}
-		length, name = f.Length, []byte(f.Path[0])
+func parseFile(raw []byte) (length int64, name []byte, err error) {
+	var f struct {
+		Length int64    `bencode:"length"`
+		Path   []string `bencode:"path"`
 	}
-	off, err := extent.ParseHex(name)
-	if err != nil {
-		return extent.Extent{}, fmt.Errorf("not a disk image's torrent: path %w", err)
+	if err := bencode.Unmarshal(raw, &f); err != nil {
+		return 0, nil, err
 	}
-	return extent.Extent{Offset: off, Length: length}, nil
+	if len(f.Path) != 1 {
+		return 0, nil, fmt.Errorf("its path has %d parts; a disk image's torrent has one, the disk offset", len(f.Path))
+	}
+	return f.Length, []byte(f.Path[0]), nil
 }
