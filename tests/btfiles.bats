@@ -13,7 +13,8 @@ load helper
 	ezio-btfiles -q --piece-length 16MiB < e.pcl | ezio-mktorrent -q --coalesce > file.torrent
 	partclone.extfs -c -s e.img -o - 2>/dev/null | ezio-btfiles -q --piece-length 16MiB | ezio-mktorrent -q --coalesce > pipe.torrent
 	ezio-btfiles -q --piece-length 16MiB -s e.img | ezio-mktorrent -q --coalesce > source.torrent
-	for f in file pipe source; do
+	ezio-btfiles -q --piece-length 16MiB -s e.pcl | ezio-mktorrent -q --coalesce > image.torrent
+	for f in file pipe source image; do
 		[ "$(infohash $f.torrent)" = "$(infohash want.torrent)" ]
 	done
 	partclone.extfs -c -s e.img -o - 2>/dev/null | ezio-btfiles -q | ezio-mktorrent -q > a.torrent
@@ -105,4 +106,14 @@ load helper
 	cmp d.img raw.img
 	ezio-verify -q -t a.torrent -d raw.img
 	fails 2 sh -c 'ezio-btfiles --rescue < raw.img'
+}
+
+@test "slices of a packed image, by a pipe" {
+	ext4 e.img
+	ezio-btfiles -q -s e.img | ezio-mktorrent -q > want.torrent
+	for pack in gzip:zcat zstd:zstdcat lz4:lz4cat xz:xzcat; do
+		partclone.extfs -c -s e.img -o - 2>/dev/null | "${pack%:*}" -c | split -b 5M - "e.${pack%:*}.a"
+		cat e."${pack%:*}".a* | "${pack#*:}" | ezio-btfiles -q | ezio-mktorrent -q > got.torrent
+		[ "$(infohash got.torrent)" = "$(infohash want.torrent)" ]
+	done
 }

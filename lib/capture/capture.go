@@ -52,7 +52,7 @@ type plan struct {
 	table      string          // of a whole disk, the kind of its partition table
 }
 
-// Source captures a block device or a regular file. It refuses, with a *disk.RefusedError, one that
+// Source captures a block device, a raw image of one, or a partclone image in a file. It refuses, with a *disk.RefusedError, one that
 // is mounted read-write, since its blocks may change while they are read. With Options.Rescue there
 // may be an Info and a *LossError: everything was written, and is not what was on the source.
 func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error) {
@@ -63,6 +63,9 @@ func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error)
 	defer src.Close()
 	if err := checkQuiet(path, opt); err != nil {
 		return nil, err
+	}
+	if isImage(src) && !opt.Raw && opt.Filesystem == "" {
+		return Image(ctx, io.NewSectionReader(src, 0, src.Size()), opt)
 	}
 	p, err := planSource(ctx, src, opt)
 	if err != nil {
@@ -81,6 +84,13 @@ func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error)
 		return rescue(ctx, image, src, p, opt, last)
 	}
 	return run(ctx, io.NewSectionReader(image, 0, m.Size()), p, m, opt, last)
+}
+
+// isImage says whether a file is a partclone image, of which its own blocks are not what is wanted.
+func isImage(src *disk.Source) bool {
+	front := make([]byte, 16)
+	_, err := src.ReadAt(front, 0)
+	return err == nil && !src.IsDevice() && partclone.IsImage(front)
 }
 
 // checkQuiet refuses a source whose blocks may change under the capture.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ezio/tests/faults/faultfs"
 )
@@ -73,5 +74,29 @@ func TestCaptureOfAFailingDisk(t *testing.T) {
 	must(t, dropped(dev))
 	if out, said, code = capture(t, "-s", dev, "--raw", "--rescue"); code != 0 || said != "" || out == "" {
 		t.Errorf("exit code %d, %q", code, said)
+	}
+}
+
+// A device slower than the cores is captured at its own speed: hashing is hidden behind reading.
+func TestCaptureAtTheSpeedOfTheDevice(t *testing.T) {
+	content := make([]byte, 64*mib)
+	_, _ = rand.NewChaCha8([32]byte{10}).Read(content)
+	d, dev := faulty(t, content)
+	d.Set(faultfs.Rule{Op: faultfs.Read, Delay: 10 * time.Millisecond})
+	timed := func(name string, args ...string) time.Duration {
+		t.Helper()
+		must(t, dropped(dev))
+		start := time.Now()
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+		return time.Since(start)
+	}
+	alone := timed("dd", "if="+dev, "of=/dev/null", "bs=1M", "status=none")
+	ours := timed(filepath.Join(bin, "ezio-btfiles"), "-q", "--raw", "-s", dev)
+	t.Logf("dd %v, ezio-btfiles %v", alone, ours)
+	if limit := alone*5/4 + 300*time.Millisecond; ours > limit {
+		t.Errorf("it took %v, and reading alone %v", ours, alone)
 	}
 }
