@@ -28,8 +28,10 @@ const (
 	// A peer that its kernel does not answer for (its cable was pulled, its power cut), or that
 	// takes nothing of what it is sent, is gone after this. It comes back as a new connection.
 	deadAfter = 3 * time.Second
-	// A peer that stopped in the middle of a block keeps others from bringing it.
+	// A peer that stopped in the middle of a block, or takes far too long over it, keeps others from
+	// bringing it: one that does bring it ends that.
 	stalledAfter = 2 * time.Second
+	blockTime    = 10 * time.Second
 )
 
 // A conn is one peer's connection. Its reader and writer are goroutines; the loop talks to the
@@ -51,6 +53,7 @@ type conn struct {
 	wake    chan struct{}
 
 	heard   atomic.Int64 // when bytes last came, in Unix nanoseconds
+	claimed atomic.Int64 // when the block began that is arriving, likewise
 	writing atomic.Int64 // when the write under way began, likewise; 0 when none is
 	pace    pace         // the writer's
 

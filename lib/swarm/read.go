@@ -4,11 +4,14 @@ package swarm
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"ezio/lib/piece"
 	"ezio/lib/wire"
 )
+
+func since(at *atomic.Int64) time.Duration { return time.Since(time.Unix(0, at.Load())) }
 
 // A meter is a connection's stream from the peer, and notes when something comes.
 type meter struct{ c *conn }
@@ -59,6 +62,7 @@ func (c *conn) readBlock(r *wire.Reader, b wire.Block) (ok bool, err error) {
 	if no != nil {
 		return true, c.dropBlock(r, b, no)
 	}
+	c.claimed.Store(time.Now().UnixNano())
 	if err := r.Payload(p.dst); err != nil {
 		c.s.mem.broke(p)
 		return false, err
@@ -70,13 +74,13 @@ func (c *conn) readBlock(r *wire.Reader, b wire.Block) (ok bool, err error) {
 }
 
 // dropBlock reads past a block that has no place. What of it is here already is news to the picker
-// all the same: it would go on asking. If somebody else is in the middle of sending it and has
-// stopped, that connection must not hold the place any longer.
+// all the same: it would go on asking. If somebody else is in the middle of sending it and does not
+// get on, that connection must not hold the place any longer.
 func (c *conn) dropBlock(r *wire.Reader, b wire.Block, no *refusal) error {
 	if err := r.Discard(); err != nil {
 		return err
 	}
-	if h := no.holder; h != nil && time.Since(time.Unix(0, h.heard.Load())) > stalledAfter {
+	if h := no.holder; h != nil && (since(&h.heard) > stalledAfter || since(&h.claimed) > blockTime) {
 		h.nc.Close()
 	}
 	c.s.post(func() {

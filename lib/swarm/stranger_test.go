@@ -111,6 +111,7 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 
 // A peer that asks and never reads: its kernel acknowledges every probe, with no room.
 func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
+	t.Parallel()
 	tor, disk := image(t, 64, 256<<10)
 	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
 	p := visit(t, tor, seed)
@@ -124,6 +125,7 @@ func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
 
 // One that reads 10 Mbit/s is only slow.
 func TestSlowPeerKeepsItsConnection(t *testing.T) {
+	t.Parallel()
 	tor, disk := image(t, 64, 256<<10)
 	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
 	p := visit(t, tor, seed)
@@ -142,8 +144,24 @@ func TestSlowPeerKeepsItsConnection(t *testing.T) {
 	}
 }
 
-// A peer that stops in the middle of a block does not keep others from bringing it.
+// A peer that stops in the middle of a block, or sends a byte of it now and then, does not keep
+// others from bringing it.
 func TestStalledBlockComesFromAnother(t *testing.T) {
+	for name, test := range map[string]struct {
+		every time.Duration // a byte; 0: none
+		limit time.Duration
+	}{
+		"stopped":  {0, stalledAfter},
+		"trickles": {200 * time.Millisecond, blockTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stall(t, test.every, test.limit)
+		})
+	}
+}
+
+func stall(t *testing.T, every, limit time.Duration) {
 	tor, disk := image(t, 16, 64<<10)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -161,17 +179,64 @@ func TestStalledBlockComesFromAnother(t *testing.T) {
 	p.say(wire.AppendUnchoke(wire.AppendHaveAll(nil)))
 	m := p.next("a request", is(wire.Request))
 	p.say(append(wire.AppendPieceHeader(nil, m.Block), make([]byte, m.Block.Length/2)...))
-
+	done := make(chan struct{})
+	defer close(done)
+	if every > 0 {
+		go func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(every):
+					if _, err := nc.Write([]byte{0}); err != nil {
+						return
+					}
+				}
+			}
+		}()
+	}
 	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
 	start := time.Now()
 	s.AddPeers(addrs(t, addr(seed).String()))
 	if err := wait(t, s); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > stalledAfter+4*time.Second {
+	if took := time.Since(start); took > limit+4*time.Second {
 		t.Fatalf("it took %v", took)
 	}
 	same(t, tor, disk, d)
+}
+
+// slowDisk takes its time over each write.
+type slowDisk struct {
+	*ram
+	each time.Duration
+}
+
+func (d slowDisk) WriteAt(p []byte, off int64) (int, error) {
+	time.Sleep(d.each)
+	return d.ram.WriteAt(p, off)
+}
+
+// A receiver whose disk is slow is not taken for dead.
+func TestSlowDiskKeepsItsConnection(t *testing.T) {
+	t.Parallel()
+	tor, disk := image(t, 400, 64<<10)
+	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
+	s := begin(t, tor, store.New(tor, slowDisk{&ram{b: make([]byte, len(disk.b))}, 20 * time.Millisecond}, "target"), Config{})
+	s.AddPeers(addrs(t, addr(seed).String()))
+	eventually(t, 5*time.Second, "it is connected", func() bool { return seed.Stats().Peers == 1 })
+	start := time.Now()
+	for !s.store.Complete() {
+		if seed.Stats().Peers != 1 {
+			t.Fatalf("cut off after %v", time.Since(start))
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatal("it does not finish")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Logf("it took %v", time.Since(start))
 }
 
 // What a bad disk cannot give is refused and withdrawn; the connection goes on.
