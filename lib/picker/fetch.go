@@ -3,11 +3,12 @@
 package picker
 
 import (
-	"maps"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
 
+	"ezio/lib/piece"
 	"ezio/lib/wire"
 )
 
@@ -81,14 +82,14 @@ func (p *Picker) Choked(id ID, choked, fast bool) {
 
 func (p *Picker) dropInflight(q *peer) {
 	for _, b := range q.src.inflight {
-		if o := p.open[int(b.Piece)]; o != nil {
+		if o := p.open.of[int(b.Piece)]; o != nil {
 			o.unask(b)
 			p.closeIfUntouched(o)
 		}
 	}
 	q.src.inflight, q.src.bytes = nil, 0
-	for _, i := range slices.Sorted(maps.Keys(p.open)) {
-		if o := p.open[i]; o.owner == q {
+	for _, o := range slices.Clone(p.open.list) {
+		if o.owner == q {
 			p.orphan(o)
 		}
 	}
@@ -97,7 +98,7 @@ func (p *Picker) dropInflight(q *peer) {
 // closeIfUntouched frees the place of a piece that nobody is asked for and nothing has come of.
 func (p *Picker) closeIfUntouched(o *open) {
 	if o.missing == len(o.chunks) {
-		delete(p.open, o.index)
+		p.open.remove(o.index, false)
 	}
 }
 
@@ -112,7 +113,7 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 		p.down.gauge.fresh += int64(b.Length)
 		q.src.idle = false
 	}
-	o := p.open[int(b.Piece)]
+	o := p.open.of[int(b.Piece)]
 	if o == nil {
 		return false
 	}
@@ -165,7 +166,7 @@ func (p *Picker) Rejected(id ID, b wire.Block) {
 	if q == nil || !q.src.settle(b) {
 		return
 	}
-	if o := p.open[int(b.Piece)]; o != nil {
+	if o := p.open.of[int(b.Piece)]; o != nil {
 		o.unask(b)
 		if o.owner == q {
 			p.orphan(o)
@@ -186,11 +187,11 @@ func (p *Picker) Expects(id ID, b wire.Block) bool {
 }
 
 // Opened says whether a piece is being fetched.
-func (p *Picker) Opened(i int) bool { return p.open[i] != nil }
+func (p *Picker) Opened(i int) bool { return p.open.of[i] != nil }
 
 // Verified says that a piece is on the disk.
 func (p *Picker) Verified(i int) {
-	delete(p.open, i)
+	p.open.remove(i, true)
 	p.have.Set(i)
 	p.offers.dry = false
 	p.wakeAll()
@@ -198,7 +199,7 @@ func (p *Picker) Verified(i int) {
 
 // Failed says that a piece was not what it should be: all of it is missing again.
 func (p *Picker) Failed(i int) {
-	if o := p.open[i]; o != nil {
+	if o := p.open.of[i]; o != nil {
 		for _, q := range p.order {
 			for _, b := range slices.Clone(q.src.inflight) {
 				if int(b.Piece) == i && q.src.settle(b) {
@@ -206,7 +207,7 @@ func (p *Picker) Failed(i int) {
 				}
 			}
 		}
-		delete(p.open, i)
+		p.open.remove(i, false)
 		p.orphan(o)
 	}
 	p.wakeAll()
@@ -228,7 +229,7 @@ func (p *Picker) fetch() {
 				q.src.idle = true
 				break
 			}
-			p.request(q, p.open[int(b.Piece)], b)
+			p.request(q, p.open.of[int(b.Piece)], b)
 		}
 	}
 }
@@ -244,7 +245,7 @@ func (p *Picker) request(q *peer, o *open, b wire.Block) {
 // piece, of a piece that another is working on, and last of what others are already asked for.
 func (p *Picker) pick(q *peer) (wire.Block, bool) {
 	var mine, join *open
-	for _, o := range p.open {
+	for _, o := range p.open.list {
 		switch {
 		case o.missing == 0 || !q.has.Has(o.index):
 		case o.owner == q:
@@ -263,7 +264,7 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 		join.owner = q
 		return join.run(missing, 0, q.tr.Block)
 	}
-	if len(p.open) < p.cfg.Budget {
+	if len(p.open.list) < p.cfg.Budget {
 		if i := p.rarest(q); i >= 0 {
 			return p.openPiece(i, q).run(missing, 0, q.tr.Block)
 		}
@@ -286,37 +287,46 @@ func better(a, b *open) bool {
 	return a.index < b.index
 }
 
-// enough candidates make a random sample as good as the whole for finding a rare piece.
-const enough = 1024
-
 // rarest is the piece that fewest peers have among those q has and we neither have nor have open;
-// -1 if there is none. Among equals, and among very many, chance decides: never the same order
-// everywhere.
+// -1 if there is none.
 func (p *Picker) rarest(q *peer) int {
-	theirs, ours := q.has.Bytes(), p.have.Bytes()
-	start := p.cfg.Rand.IntN(len(theirs))
-	best, ties, seen := -1, 0, 0
-	for k := range theirs {
-		at := (start + k) % len(theirs)
-		for w := theirs[at] &^ ours[at]; w != 0; {
+	return p.least(q.has, p.open.not, func(i int) int32 { return p.avail[i] })
+}
+
+// enough candidates make a random sample as good as the whole for finding a rare piece.
+const enough = 256
+
+// never is the rarity of a piece that is not to be chosen.
+const never = math.MaxInt32
+
+// least is the rarest piece that is in one set and not in another, -1 if there is none. Among equals,
+// and among very many, chance decides: never the same order everywhere.
+func (p *Picker) least(in, not *piece.Bitfield, rarity func(i int) int32) int {
+	a, b := in.Bytes(), not.Bytes()
+	start := p.cfg.Rand.IntN(len(a))
+	best, least, ties, seen := -1, int32(never), uint32(0), 0
+	for k := 0; k < len(a) && seen < enough; k++ {
+		at := start + k
+		if at >= len(a) {
+			at -= len(a)
+		}
+		for w := a[at] &^ b[at]; w != 0; {
 			lead := bits.LeadingZeros8(w)
 			w &^= 0x80 >> lead
 			i := at*8 + lead
-			if p.open[i] != nil {
+			r := rarity(i)
+			if r == never {
 				continue
 			}
 			seen++
 			switch {
-			case best < 0 || p.avail[i] < p.avail[best]:
-				best, ties = i, 1
-			case p.avail[i] == p.avail[best]:
-				if ties++; p.cfg.Rand.IntN(ties) == 0 {
+			case r < least:
+				best, least, ties = i, r, 1
+			case r == least:
+				if ties++; p.cfg.Rand.Uint32N(ties) == 0 {
 					best = i
 				}
 			}
-		}
-		if seen >= enough {
-			break
 		}
 	}
 	return best
@@ -336,7 +346,7 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 		return wire.Block{}, false // helping is not worth a queue
 	}
 	var oldest *open
-	for _, o := range p.open {
+	for _, o := range p.open.list {
 		if o.owner == q || o.whole() || !q.has.Has(o.index) {
 			continue
 		}
@@ -357,7 +367,7 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 }
 
 // ending says whether no piece is left that nobody is asked for.
-func (p *Picker) ending() bool { return p.have.Count()+len(p.open) == len(p.avail) }
+func (p *Picker) ending() bool { return p.have.Count()+len(p.open.list) == len(p.avail) }
 
 // doublable is a block of o that one other peer is asked for and q is not: the first, or the last.
 func (p *Picker) doublable(o *open, q *peer, last bool) (found wire.Block, ok bool) {

@@ -3,8 +3,6 @@
 package picker
 
 import (
-	"maps"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -132,27 +130,12 @@ func (p *Picker) spread(i int) int32 { return p.avail[i] + p.reveal.given[i] }
 
 // rarestFor is the rarest piece that can be offered to q, -1 if there is none.
 func (p *Picker) rarestFor(q *peer) int {
-	ours, theirs := p.have.Bytes(), q.has.Bytes()
-	best, ties := -1, 0
-	for at := range ours {
-		for w := ours[at] &^ theirs[at]; w != 0; {
-			first := bits.LeadingZeros8(w)
-			w &^= 0x80 >> first
-			i := at*8 + first
-			if !p.offerable(q, i) {
-				continue
-			}
-			switch {
-			case best < 0 || p.spread(i) < p.spread(best):
-				best, ties = i, 1
-			case p.spread(i) == p.spread(best):
-				if ties++; p.cfg.Rand.IntN(ties) == 0 {
-					best = i
-				}
-			}
+	return p.least(p.have, q.has, func(i int) int32 {
+		if !p.offerable(q, i) {
+			return never
 		}
-	}
-	return best
+		return p.spread(i)
+	})
 }
 
 func (p *Picker) offerable(q *peer, i int) bool {
@@ -291,7 +274,7 @@ func (p *Picker) Offered(id ID, i int, now time.Time) {
 		return
 	}
 	p.PeerHas(id, i)
-	o := p.open[i]
+	o := p.open.of[i]
 	switch {
 	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o):
 		if q.src.declined == nil {
@@ -324,7 +307,7 @@ func (p *Picker) free(o *open) bool {
 // hasRoom says whether the downlink can take one more piece. What others are asked for does not
 // count: they come when they come.
 func (p *Picker) hasRoom() bool {
-	if len(p.open) >= p.cfg.Budget {
+	if len(p.open.list) >= p.cfg.Budget {
 		return false
 	}
 	var bytes int64
@@ -340,7 +323,7 @@ func (p *Picker) hasRoom() bool {
 
 // take requests all that is missing of a piece from a peer, and of another nothing any more.
 func (p *Picker) take(q *peer, i int) {
-	o := p.open[i]
+	o := p.open.of[i]
 	if o == nil {
 		o = p.openPiece(i, q)
 	}
@@ -397,8 +380,7 @@ func (p *Picker) release() {
 		}
 		q.src.again = nil
 	}
-	for _, i := range slices.Sorted(maps.Keys(p.open)) {
-		o := p.open[i]
+	for _, o := range slices.Clone(p.open.list) {
 		switch {
 		case o.whole():
 		case o.owner != nil && p.stuck(o):
@@ -406,7 +388,7 @@ func (p *Picker) release() {
 			p.takeBack(o)
 			p.orphan(o)
 		case p.free(o):
-			p.invite(i)
+			p.invite(o.index)
 		}
 	}
 }

@@ -5,12 +5,14 @@ package picker
 import (
 	"time"
 
+	"ezio/lib/piece"
 	"ezio/lib/wire"
 )
 
 // An open piece is one that was asked for and is not settled: some of it may be in memory.
 type open struct {
 	index    int
+	at       int // in openPieces.list
 	size     int64
 	chunks   []chunkState
 	owner    *peer // who was asked for it first; nil when that peer has lost it
@@ -29,11 +31,43 @@ const (
 	received
 )
 
+// openPieces are the open pieces, for finding one and for going through all.
+type openPieces struct {
+	of   map[int]*open
+	list []*open
+	not  *piece.Bitfield // those that are open or here: nothing else is missing
+}
+
+func newOpenPieces(have *piece.Bitfield) openPieces {
+	return openPieces{of: map[int]*open{}, not: have.Clone()}
+}
+
+func (s *openPieces) add(o *open) {
+	s.of[o.index], o.at = o, len(s.list)
+	s.list = append(s.list, o)
+	s.not.Set(o.index)
+}
+
+// remove takes a piece out: because it is here, or because all of it is missing again.
+func (s *openPieces) remove(i int, here bool) {
+	if o := s.of[i]; o != nil {
+		last := s.list[len(s.list)-1]
+		s.list[o.at], last.at = last, o.at
+		s.list = s.list[:len(s.list)-1]
+		delete(s.of, i)
+	}
+	if here {
+		s.not.Set(i)
+	} else {
+		s.not.Clear(i)
+	}
+}
+
 func (p *Picker) openPiece(i int, owner *peer) *open {
 	_, size := p.cfg.Layout.Span(i)
 	n := int((size + chunk - 1) / chunk)
 	o := &open{index: i, size: size, chunks: make([]chunkState, n), owner: owner, missing: n, since: p.now, progress: p.now}
-	p.open[i] = o
+	p.open.add(o)
 	return o
 }
 

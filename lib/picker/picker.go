@@ -78,7 +78,7 @@ type Picker struct {
 	avail   []int32 // how many peers have each piece
 	peers   map[ID]*peer
 	order   []*peer // in order of joining, so that iteration is repeatable
-	open    map[int]*open
+	open    openPieces
 	actions []Action
 	now     time.Time
 	ticked  time.Time
@@ -114,7 +114,7 @@ func New(cfg Config) *Picker {
 		have:  cfg.Have.Clone(),
 		avail: make([]int32, n),
 		peers: map[ID]*peer{},
-		open:  map[int]*open{},
+		open:  newOpenPieces(cfg.Have),
 	}
 	p.up.slots.slotRules, p.down.slots.slotRules = shared, matched
 	if p.offers.on = n < fewPieces; p.offers.on {

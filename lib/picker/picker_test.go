@@ -101,8 +101,8 @@ func TestBudgetBoundsOpenPieces(t *testing.T) {
 		join(p, id+1, all(50))
 	}
 	p.Act(start)
-	if len(p.open) > 3 {
-		t.Fatalf("%d pieces open with a budget of 3", len(p.open))
+	if len(p.open.list) > 3 {
+		t.Fatalf("%d pieces open with a budget of 3", len(p.open.list))
 	}
 }
 
@@ -257,6 +257,19 @@ func TestWithdrawnPieceIsNotServed(t *testing.T) {
 	}
 	if p.Requested(2, b, start) || len(of(Send, p.Act(start))) != 0 {
 		t.Fatal("a withdrawn piece is served")
+	}
+}
+
+// A receiver fetches again what its disk lost.
+func TestWithdrawnPieceIsFetchedAgain(t *testing.T) {
+	p := newPicker(4, 10, bitfield(4))
+	join(p, 1, all(4))
+	for i := range 4 {
+		p.Verified(i)
+	}
+	p.Withdraw(2)
+	if r := of(Request, p.Act(start)); len(r) == 0 || r[0].Block.Piece != 2 {
+		t.Fatalf("asked %v", r)
 	}
 }
 

@@ -119,22 +119,12 @@ func (p *Picker) nextToReveal(q *peer) int {
 		return r.next
 	}
 	lost := max(leastLost, lostAfter*r.took)
-	best := -1
-	for i := range r.given {
-		if q.has.Has(i) || !p.have.Has(i) {
-			continue
+	return p.least(p.have, q.has, func(i int) int32 {
+		if _, shown := q.rev.pieces[i]; shown || p.avail[i] == 0 && p.now.Sub(r.since[i]) < lost {
+			return never // on its way, to somebody who will relay it
 		}
-		if _, shown := q.rev.pieces[i]; shown {
-			continue
-		}
-		if p.avail[i] == 0 && p.now.Sub(r.since[i]) < lost {
-			continue // on its way to somebody who will relay it
-		}
-		if best < 0 || p.avail[i]+r.given[i] < p.avail[best]+r.given[best] {
-			best = i
-		}
-	}
-	return best
+		return p.spread(i)
+	})
 }
 
 // shown says whether a peer was told of a piece that is here, so that it may ask for it.

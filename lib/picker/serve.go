@@ -100,6 +100,7 @@ func (p *Picker) Dropped(id ID, b wire.Block) {
 // to be rejected.
 func (p *Picker) Withdraw(i int) []Action {
 	p.have.Clear(i)
+	p.open.remove(i, false)
 	var lost []Action
 	for _, q := range p.order {
 		q.snk.queue = slices.DeleteFunc(q.snk.queue, func(b wire.Block) bool {
