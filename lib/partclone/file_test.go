@@ -21,6 +21,14 @@ func images(t *testing.T) map[string][]byte {
 	for name, s := range variants() {
 		all[name], _, _ = s.write()
 	}
+	// As by partclone before 0.1.0: 4 bytes more after each checksum.
+	plain := all["minix-0001"]
+	start := headerSizeV1 + 192 + len(bitmapMagic)
+	padded := bytes.Clone(plain[:start])
+	for i := range 14 {
+		padded = append(append(padded, plain[start+i*1028:][:1028]...), 0, 0, 0, 0)
+	}
+	all["padded"] = padded
 	return all
 }
 
