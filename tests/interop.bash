@@ -115,7 +115,7 @@ seed_at() {
 
 # recv_at NAME TORRENT [OPTIONS]: ezio-recv there, in the background, to NAME.img.
 recv_at() {
-	launch "$1" timeout 90 ezio-recv -t "$2" -d "$1.img" --progress json "${@:3}"
+	launch "$1" timeout 150 ezio-recv -t "$2" -d "$1.img" --progress json "${@:3}"
 }
 
 # received NAME...: those receivers end well, and their images are right by the filesystem's own

@@ -28,7 +28,7 @@ leeches() {
 	room seed foreign
 	torrent
 	seed_at seed
-	at foreign curl -sf -m 10 "$URL" >got.torrent
+	at foreign curl -sf -m 30 "$URL" >got.torrent
 	mkdir dir
 	"$1" foreign got.torrent dir
 	within 60 counts seed downloaded 1
@@ -41,7 +41,7 @@ mixes() {
 	room seed r1 r2 foreign
 	torrent "${@:2}"
 	seed_at seed --upload-limit 30MiB
-	at foreign curl -sf -m 10 "$URL" >got.torrent
+	at foreign curl -sf -m 30 "$URL" >got.torrent
 	mkdir dir
 	"$1" foreign got.torrent dir
 	recv_at r1 "$URL" --seed-idle 2s
@@ -76,7 +76,7 @@ mixes() {
 	FAMILY=6 room seed r1 r2 c1 c2 c3 c4 c5
 	torrent
 	seed_at seed
-	at seed curl -sgf -m 10 "$URL" >got.torrent
+	at seed curl -sgf -m 30 "$URL" >got.torrent
 	mkdir c1 c2 c3 c4 c5
 	libtorrent c1 got.torrent c1
 	qbittorrent c2 got.torrent c2
@@ -98,7 +98,7 @@ mixes() {
 ask() {
 	local hash
 	hash=$(sed 's/../%&/g' <<<"$HASH")
-	at "$1" curl -sgf -m 10 "$TRACKER/announce?info_hash=$hash&peer_id=-XX0001-abcdefghijkl&port=7777&left=1&key=k&$2" >answer
+	at "$1" curl -sgf -m 30 "$TRACKER/announce?info_hash=$hash&peer_id=-XX0001-abcdefghijkl&port=7777&left=1&key=k&$2" >answer
 	/usr/bin/python3 - <<-'PYTHON'
 		import libtorrent
 		answer = libtorrent.bdecode(open("answer", "rb").read())
@@ -164,7 +164,7 @@ introduces() {
 	room seed c1 c2 c3
 	torrent
 	seed_at seed --upload-limit 64KiB
-	at c1 curl -sf -m 10 "$URL" >got.torrent
+	at c1 curl -sf -m 30 "$URL" >got.torrent
 	share c1
 	mkdir c2 c3
 	libtorrent c1 got.torrent c1
@@ -184,7 +184,7 @@ introduces() {
 	room seed foreign
 	torrent
 	seed_at seed
-	at foreign curl -sf -m 10 "$URL" >got.torrent
+	at foreign curl -sf -m 30 "$URL" >got.torrent
 	mkdir dir
 	libtorrent foreign got.torrent dir
 	within 60 counts seed downloaded 1
@@ -198,7 +198,7 @@ introduces() {
 	torrent
 	seed_at seed --upload-limit 1MiB
 	recv_at r1 "$URL"
-	at c1 curl -sf -m 10 "$URL" >got.torrent
+	at c1 curl -sf -m 30 "$URL" >got.torrent
 	mkdir c1
 	libtorrent c1 got.torrent c1
 	within 10 counts seed incomplete 2
