@@ -215,7 +215,11 @@ func (s *Store) Sync() error {
 // (ascending), nil means all. A piece that cannot be read is not present. progress hears of each
 // piece's bytes and whether it matched.
 func (s *Store) Scan(ctx context.Context, which []int, progress func(bytes int64, ok bool)) error {
-	return hasher.Each(ctx, s.image, s.torrent.Layout, which, hasher.Options{}, func(r hasher.Result) error {
+	var opt hasher.Options
+	if which != nil && len(which) <= sampleCount {
+		opt.Workers = 1 // a sample is not worth the memory of many pieces at once
+	}
+	return hasher.Each(ctx, s.image, s.torrent.Layout, which, opt, func(r hasher.Result) error {
 		ok := r.Err == nil && r.Sum == s.torrent.Pieces[r.Index]
 		s.mu.Lock()
 		if ok {
