@@ -19,29 +19,31 @@ const (
 )
 
 // scan checks that b is exactly one bencoded value, a dict, without a byte after it, and returns
-// the raw values of that dict.
-func scan(b []byte) (map[string][]byte, error) {
-	s := scanner{b: b}
+// the raw values of that dict and, if info in it is a dict, of that one.
+func scan(b []byte) (root, info map[string][]byte, err error) {
+	s := scanner{b: b, info: map[string][]byte{}}
 	if len(b) == 0 {
-		return nil, errors.New("empty")
+		return nil, nil, errors.New("empty")
 	}
 	if b[0] != 'd' {
-		return nil, errors.New("not a torrent: it does not begin as a bencoded dict")
+		return nil, nil, errors.New("not a torrent: it does not begin as a bencoded dict")
 	}
-	root := map[string][]byte{}
+	root = map[string][]byte{}
 	if err := s.dict(0, func(key, value []byte) { root[string(key)] = value }); err != nil {
-		return nil, fmt.Errorf("not a torrent: at byte %d: %w", s.pos, err)
+		return nil, nil, fmt.Errorf("not a torrent: at byte %d: %w", s.pos, err)
 	}
 	if s.pos != len(b) {
-		return nil, fmt.Errorf("%d bytes after the torrent's end", len(b)-s.pos)
+		return nil, nil, fmt.Errorf("%d bytes after the torrent's end", len(b)-s.pos)
 	}
-	return root, nil
+	return root, s.info, nil
 }
 
 type scanner struct {
 	b      []byte
 	pos    int
 	tokens int
+
+	info map[string][]byte // values of the root's info dict, which is nearly all of a torrent
 }
 
 var errCut = errors.New("it ends in the middle of a value")
@@ -159,7 +161,12 @@ func (s *scanner) dict(depth int, each func(key, value []byte)) error {
 		}
 		last, keys = key, append(keys, key)
 		start := s.pos
-		if err := s.value(depth + 1); err != nil {
+		if depth == 0 && string(key) == "info" && s.info != nil && start < len(s.b) && s.b[start] == 'd' {
+			err = s.dict(depth+1, func(key, value []byte) { s.info[string(key)] = value })
+		} else {
+			err = s.value(depth + 1)
+		}
+		if err != nil {
 			return err
 		}
 		each(key, s.b[start:s.pos])

@@ -37,7 +37,7 @@ func Parse(b []byte) (*Torrent, error) {
 	if len(b) > MaxSize {
 		return nil, fmt.Errorf("torrent of %d bytes: larger than %d", len(b), MaxSize)
 	}
-	root, err := scan(b)
+	root, info, err := scan(b)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,12 @@ func Parse(b []byte) (*Torrent, error) {
 	if !ok {
 		return nil, errors.New("not a torrent: no info dict")
 	}
-	t := &Torrent{InfoHash: sha1.Sum(raw), root: root}
-	if err := t.parseInfo(raw); err != nil {
+	t := &Torrent{root: root}
+	hash := make(chan InfoHash, 1)
+	go func() { hash <- sha1.Sum(raw) }() // of many megabytes, maybe, while they are read
+	err = t.parseInfo(raw, info)
+	t.InfoHash = <-hash
+	if err != nil {
 		return nil, err
 	}
 	if err := t.parseDisk(root["ezio"]); err != nil {
@@ -56,29 +60,25 @@ func Parse(b []byte) (*Torrent, error) {
 	return t, nil
 }
 
-func (t *Torrent) parseInfo(raw []byte) error {
+// parseInfo reads the info dict, raw, of which values are the values.
+func (t *Torrent) parseInfo(raw []byte, values map[string][]byte) error {
 	if raw[0] != 'd' {
 		return errors.New("not a torrent: info is not a dict")
 	}
 	var info infoDict
-	to := map[string]any{"name": &info.Name, "piece length": &info.PieceLength, "pieces": &info.Pieces, "private": &info.Private}
-	var files []byte
-	var bad error
-	err := (&scanner{b: raw}).dict(0, func(key, value []byte) {
-		if string(key) == "files" {
-			files = value
-		} else if v := to[string(key)]; v != nil && bad == nil {
-			bad = bencode.Unmarshal(value, v)
+	for key, to := range map[string]any{"name": &info.Name, "piece length": &info.PieceLength, "pieces": &info.Pieces, "private": &info.Private} {
+		if value, ok := values[key]; ok {
+			if err := bencode.Unmarshal(value, to); err != nil {
+				return fmt.Errorf("info dict: %s: %w", key, err)
+			}
 		}
-	})
-	if err = errors.Join(err, bad); err != nil {
-		return fmt.Errorf("info dict: %w", err)
 	}
 	t.Name, t.Private = info.Name, info.Private != 0
 	if !printable(t.Name) || t.Name == "" {
 		return fmt.Errorf("the name %.80q is empty or not printable", t.Name)
 	}
-	if t.Extents, err = parseFiles(files); err != nil {
+	var err error
+	if t.Extents, err = parseFiles(values["files"]); err != nil {
 		return err
 	}
 	if t.Map, err = extent.New(t.Extents); err != nil {
