@@ -264,7 +264,11 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 		join.owner = q
 		return join.run(missing, 0, q.tr.Block)
 	}
-	if len(p.open.list) < p.cfg.Budget {
+	budget := p.cfg.Budget
+	if p.offers.on {
+		budget = max(1, budget-reserve)
+	}
+	if len(p.open.list) < budget {
 		if i := p.rarest(q); i >= 0 {
 			return p.openPiece(i, q).run(missing, 0, q.tr.Block)
 		}

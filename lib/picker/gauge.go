@@ -71,7 +71,7 @@ func (s *slots) tick(since time.Duration, g *gauge, used int, more bool) {
 	switch {
 	case more && used >= s.count() && (slow || s.probe > 0 && s.tried > s.probe):
 		s.extra, s.tried = min(s.extra+1, maxSlots-s.base), 0
-	case s.extra > 0:
+	case s.extra > 0 && (!s.steady || used < s.count()):
 		s.extra--
 	}
 	s.since = 0

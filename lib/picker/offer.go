@@ -48,6 +48,7 @@ type (
 
 const (
 	fewPieces = 96 // below it offers are better than sharing
+	reserve   = 2  // open pieces that foreign clients leave to offers
 
 	answerTime = time.Second     // an offer not answered by then is void
 	memory     = 5 * time.Second // what a peer said of itself is asked again after
@@ -95,6 +96,7 @@ func (p *Picker) offer() {
 		q.snk.handouts[i] = handout{at: p.now}
 		p.offers.out++
 		p.reveal.given[i]++
+		p.reveal.since[i] = p.now
 		p.act(Action{Kind: Offer, Peer: q.id, Piece: i})
 	}
 }
@@ -145,8 +147,7 @@ func (p *Picker) offerable(q *peer, i int) bool {
 	if _, coming := q.snk.elsewhere[i]; coming {
 		return false
 	}
-	// A seed's piece that is on its way to somebody who will relay it is not sent twice.
-	return !p.cfg.Seed || p.avail[i] > 0 || p.reveal.given[i] == 0
+	return !p.cfg.Seed || !p.underway(i)
 }
 
 // answered ends an offer's wait.
@@ -228,14 +229,18 @@ func (p *Picker) Wanted(id ID, i int) {
 // tickOffers forgets what is old.
 func (p *Picker) tickOffers() {
 	p.offers.dry = false
-	lost := max(memory, lostAfter*p.offers.took)
+	lost := max(memory, p.lost())
 	for _, q := range p.order {
 		s := &q.snk
 		if !s.full.IsZero() && p.now.Sub(s.full) > memory {
 			s.full = time.Time{}
 		}
 		for i, h := range s.handouts {
-			if d := p.now.Sub(h.at); !h.taken && d > answerTime || d > lost {
+			switch d := p.now.Sub(h.at); {
+			case !h.taken && d > answerTime:
+				s.full = p.now // whoever does not answer has no room either
+				p.dropHandout(q, i)
+			case d > lost:
 				p.dropHandout(q, i)
 			}
 		}
@@ -276,6 +281,9 @@ func (p *Picker) Offered(id ID, i int, now time.Time) {
 	p.PeerHas(id, i)
 	o := p.open.of[i]
 	switch {
+	case now.Before(q.src.rests):
+		q.src.saidFull = true
+		p.act(Action{Kind: Full, Peer: id, Piece: i})
 	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o):
 		if q.src.declined == nil {
 			q.src.declined = map[int]bool{}
@@ -361,7 +369,7 @@ func (p *Picker) announceRoom() {
 		kind = Full
 	}
 	for _, q := range p.order {
-		if q.tr.Offers && q.src.saidFull != full {
+		if q.tr.Offers && q.src.saidFull != full && !p.now.Before(q.src.rests) {
 			q.src.saidFull = full
 			p.act(Action{Kind: kind, Peer: q.id, Piece: -1})
 		}

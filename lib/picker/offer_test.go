@@ -101,8 +101,12 @@ func TestUnansweredOfferIsForgotten(t *testing.T) {
 	if x := of(Offer, p.Act(start.Add(answerTime/2))); len(x) != 0 {
 		t.Fatalf("offers %v while one waits", x)
 	}
-	if x := of(Offer, p.Act(start.Add(2*answerTime))); len(x) != 1 {
-		t.Fatalf("offers %v after one was not answered", x)
+	if x := of(Offer, p.Act(start.Add(2*answerTime))); len(x) != 0 || p.offers.out != 0 {
+		t.Fatalf("offers %v to one that does not answer", x)
+	}
+	p.Act(start.Add(3*answerTime + memory))
+	if x := of(Offer, p.Act(start.Add(3*answerTime+memory+tickEvery))); len(x) != 1 && p.offers.out != 1 {
+		t.Fatalf("offers %v a while after one was not answered", x)
 	}
 }
 
@@ -250,4 +254,67 @@ func TestSeedSendsNoPieceTwiceBeforeItIsAnnounced(t *testing.T) {
 	if b := of(Offer, p.Act(start.Add(time.Second))); len(b) != 1 || b[0].Peer == a.Peer {
 		t.Fatalf("%v once it was announced", b)
 	}
+}
+
+// A foreign client that was shown a piece and does not fetch it keeps it from nobody.
+func TestShownPieceIsOfferedToOthersAfterAWhile(t *testing.T) {
+	p := newPicker(1, 10, all(1))
+	p.Join(1, Traits{})
+	if r := of(Reveal, p.Act(start)); len(r) != 1 {
+		t.Fatalf("revealed %v", r)
+	}
+	kin(p, 2)
+	if o := of(Offer, p.Act(start)); len(o) != 0 {
+		t.Fatalf("%v while it is on its way", o)
+	}
+	if o := of(Offer, p.Act(start.Add(leastLost))); len(o) != 1 || o[0].Peer != 2 {
+		t.Fatalf("offers %v", o)
+	}
+}
+
+// Whoever offered a piece and sent nothing of it is not believed again for a while.
+func TestEmptyOffersCostTheOfferer(t *testing.T) {
+	p := newPicker(8, 10, bitfield(8))
+	kin(p, 1)
+	p.Act(start)
+	p.Offered(1, 0, start)
+	now := start
+	for len(of(Cancel, p.Act(now))) == 0 {
+		if now = now.Add(tickEvery); now.Sub(start) > memory {
+			t.Fatal("it was never given up")
+		}
+	}
+	p.Offered(1, 1, now)
+	if a := p.Act(now); len(of(Request, a)) != 0 || len(of(Full, a)) != 1 || len(of(Want, a)) != 0 {
+		t.Fatalf("believed again: %v", a)
+	}
+	now = now.Add(memory)
+	if w := of(Want, p.Act(now)); len(w) != 1 {
+		t.Fatalf("it is not invited again: %v", w)
+	}
+	p.Offered(1, 1, now)
+	if r := of(Request, p.Act(now)); len(r) == 0 {
+		t.Fatal("it is never believed again")
+	}
+}
+
+// Foreign clients do not use up the memory for pieces.
+func TestForeignSourcesLeaveRoomForOffers(t *testing.T) {
+	p := newPicker(20, 4, bitfield(20))
+	for id := range ID(6) {
+		join(p, id+1, all(20))
+	}
+	kin(p, 7)
+	p.Act(start)
+	i := 0
+	for p.open.of[i] != nil {
+		i++
+	}
+	p.Offered(7, i, start)
+	for _, r := range of(Request, p.Act(start)) {
+		if r.Peer == 7 {
+			return
+		}
+	}
+	t.Fatal("no offer is taken")
 }

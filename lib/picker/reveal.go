@@ -118,13 +118,27 @@ func (p *Picker) nextToReveal(q *peer) int {
 	if r.next < len(r.given) {
 		return r.next
 	}
-	lost := max(leastLost, lostAfter*r.took)
 	return p.least(p.have, q.has, func(i int) int32 {
-		if _, shown := q.rev.pieces[i]; shown || p.avail[i] == 0 && p.now.Sub(r.since[i]) < lost {
-			return never // on its way, to somebody who will relay it
+		if _, shown := q.rev.pieces[i]; shown || p.underway(i) {
+			return never
 		}
 		return p.spread(i)
 	})
+}
+
+// underway says whether a piece is on its way to somebody who will relay it.
+func (p *Picker) underway(i int) bool {
+	r := &p.reveal
+	return p.avail[i] == 0 && r.given[i] > 0 && p.now.Sub(r.since[i]) < p.lost()
+}
+
+// lost is how long a piece may be under way before it is given to somebody else too.
+func (p *Picker) lost() time.Duration {
+	d := max(leastLost, lostAfter*p.reveal.took, lostAfter*p.offers.took)
+	if best := p.up.gauge.best; best > 0 {
+		d = max(d, time.Duration(2*float64(p.cfg.Layout.Length)/best*float64(time.Second)))
+	}
+	return d
 }
 
 // shown says whether a peer was told of a piece that is here, so that it may ask for it.

@@ -5,6 +5,7 @@ package sim
 import (
 	"math"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,6 +97,43 @@ func TestVanishedAndLate(t *testing.T) {
 		}
 		if i+1 != 3 && (done == 0 || done > limit) {
 			t.Errorf("receiver %d was done after %v, want %v", i+1, done, limit)
+		}
+	}
+}
+
+// With few long pieces too, a slow machine and one that vanishes cost the others little.
+func TestTroubleWithFewPieces(t *testing.T) {
+	last := func(name string, change func(i int, n *Node), but ...int) time.Duration {
+		cfg := config(8, 17, 16<<20)
+		cfg.Node = change
+		res, err := Run(cfg)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var last time.Duration
+		for i, done := range res.Done {
+			if !slices.Contains(but, i+1) {
+				last = max(last, done)
+			}
+		}
+		t.Logf("%s: %v", name, last)
+		return last
+	}
+	quiet := last("nothing", nil)
+	for name, got := range map[string]time.Duration{
+		"one slow link": last("one slow link", func(i int, n *Node) {
+			if i == 8 {
+				n.Up, n.Down = n.Up/10, n.Down/10
+			}
+		}, 8),
+		"one vanishes": last("one vanishes", func(i int, n *Node) {
+			if i == 3 {
+				n.Leave = 10 * time.Second
+			}
+		}, 3),
+	} {
+		if got > quiet+5*time.Second {
+			t.Errorf("%s: the others are done after %v, without it after %v", name, got, quiet)
 		}
 	}
 }
