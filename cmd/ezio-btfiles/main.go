@@ -25,17 +25,17 @@ import (
 
 func main() { cli.Main(run) }
 
-const manual = `Reads a filesystem from a device or an image file, or a partclone image from standard input, and
-writes torrent.info, which ezio-mktorrent makes a torrent of:
+const manual = `Reads a filesystem or a whole disk from a device or an image file, or a partclone image from a file
+or standard input, and writes torrent.info, which ezio-mktorrent makes a torrent of:
 
   ezio-btfiles -s /dev/sda1 | ezio-mktorrent > a.torrent
   partclone.extfs -c -s /dev/sda1 -o - | ezio-btfiles | ezio-mktorrent > a.torrent
   cat sda1.ext4-ptcl-img.gz.a* | zcat | ezio-btfiles -o t/ | ezio-mktorrent > a.torrent
 
 With -s, which blocks are in use is asked of the partclone program for the filesystem, of a whole disk
-for each partition; its partition table and boot code are captured too. Where there
-is none, or the filesystem is encrypted, damaged or unknown, every block is captured, and a line on
-standard error says so. Every checksum in a partclone image is verified.
+for each partition; its partition table and boot code are captured too. Where there is none, or the
+filesystem is encrypted, damaged or unknown, every block is captured, and a line on standard error
+says so. Every checksum in a partclone image is verified.
 
 A read that fails ends the capture and names the disk offset. With --rescue what cannot be read is
 captured as zeros, each such place is a line on standard error of the word unreadable, disk offset and
