@@ -14,12 +14,13 @@ import (
 
 // source is one peer as somebody to fetch from.
 type source struct {
-	choked   bool // it does not serve us
-	idle     bool // it has nothing for us until something changes
-	inflight []wire.Block
-	bytes    int64 // of inflight
-	rate     float64
-	fresh    int64 // bytes since the last tick
+	choked    bool // it does not serve us
+	idle      bool // it has nothing for us until something changes
+	inflight  []wire.Block
+	bytes     int64     // of inflight
+	busySince time.Time // when it was first asked for what is in flight
+	rate      float64
+	fresh     int64 // bytes since the last tick
 	offerer
 }
 
@@ -59,11 +60,19 @@ func (q *peer) ahead() int64 {
 	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
 }
 
-func (s *source) tick(since time.Duration) {
-	const weight = 0.1 // of the newest 50 ms: an average over about half a second
+// began says whether a peer has been asked for something long enough to know its rate.
+func (s *source) began(now time.Time) bool {
+	return len(s.inflight) > 0 && now.Sub(s.busySince) > patience
+}
+
+func (s *source) tick(since time.Duration) { average(&s.rate, &s.fresh, since) }
+
+// average moves a rate towards that of the fresh bytes: it is an average over about half a second.
+func average(rate *float64, fresh *int64, since time.Duration) {
+	const weight = 0.1 // of the newest 50 ms
 	w := min(1, weight*float64(since)/float64(tickEvery))
-	s.rate += w * (float64(s.fresh)/since.Seconds() - s.rate)
-	s.fresh = 0
+	*rate += w * (float64(*fresh)/since.Seconds() - *rate)
+	*fresh = 0
 }
 
 // Choked says whether a peer serves us. A choke drops what it was asked for, except with the fast
@@ -235,6 +244,9 @@ func (p *Picker) fetch() {
 }
 
 func (p *Picker) request(q *peer, o *open, b wire.Block) {
+	if len(q.src.inflight) == 0 {
+		q.src.busySince = p.now
+	}
 	q.src.inflight = append(q.src.inflight, b)
 	q.src.bytes += int64(b.Length)
 	o.ask(b)

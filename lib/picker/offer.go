@@ -47,11 +47,15 @@ type (
 )
 
 const (
-	fewPieces = 96 // below it offers are better than sharing
-	reserve   = 2  // open pieces that foreign clients leave to offers
+	fewPieces = 96      // below it, offers are better than sharing,
+	longPiece = 8 << 20 // if a piece takes far longer than arranging it
+	reserve   = 2       // open pieces that foreign clients leave to offers
+
+	muchSlower = 4 // this many times less is worth a change
 
 	answerTime = time.Second     // an offer not answered by then is void
 	memory     = 5 * time.Second // what a peer said of itself is asked again after
+	fullTime   = 2 * time.Second // that it is full, sooner: what fills it may be slow
 	candidates = 8               // receivers looked at for an offer
 
 	// Arranging the next piece begins this much before the last one ends, in round trips, within
@@ -68,6 +72,9 @@ var matched = slotRules{base: 1, enough: 0.4, settle: windowTicks * tickEvery, s
 func lead(g *gauge, rtts int, rtt, least time.Duration) int64 {
 	return int64(g.best * min(leadMax, max(least, time.Duration(rtts)*rtt)).Seconds())
 }
+
+// match begins to arrange everything by offers.
+func (p *Picker) match() { p.offers.on, p.up.slots.slotRules = true, matched }
 
 // speaks says whether what q and we exchange is arranged by offers.
 func (p *Picker) speaks(q *peer) bool { return p.offers.on && q.tr.Offers }
@@ -97,7 +104,7 @@ func (p *Picker) offer() {
 		p.offers.out++
 		p.reveal.given[i]++
 		p.reveal.since[i] = p.now
-		p.act(Action{Kind: Offer, Peer: q.id, Piece: i})
+		p.act(Action{Kind: Offer, Peer: q.id, Piece: i, Rate: int64(max(p.up.gauge.best, p.down.gauge.best))})
 	}
 }
 
@@ -232,13 +239,13 @@ func (p *Picker) tickOffers() {
 	lost := max(memory, p.lost())
 	for _, q := range p.order {
 		s := &q.snk
-		if !s.full.IsZero() && p.now.Sub(s.full) > memory {
+		if !s.full.IsZero() && p.now.Sub(s.full) > fullTime {
 			s.full = time.Time{}
 		}
 		for i, h := range s.handouts {
 			switch d := p.now.Sub(h.at); {
 			case !h.taken && d > answerTime:
-				s.full = p.now // whoever does not answer has no room either
+				s.full = p.now.Add(memory - fullTime) // whoever does not answer has no room either
 				p.dropHandout(q, i)
 			case d > lost:
 				p.dropHandout(q, i)
@@ -270,9 +277,9 @@ func (p *Picker) leaveOffers(q *peer) {
 	p.offers.dry = false
 }
 
-// Offered says that a peer would send us a piece. It is taken by requesting all that is missing of
-// it, or declined.
-func (p *Picker) Offered(id ID, i int, now time.Time) {
+// Offered says that a peer would send us a piece, and how many bytes a second its link carries. It is
+// taken by requesting all that is missing of it, or declined.
+func (p *Picker) Offered(id ID, i int, rate int64, now time.Time) {
 	p.now = now
 	q := p.peers[id]
 	if q == nil || i < 0 || i >= len(p.avail) {
@@ -284,7 +291,7 @@ func (p *Picker) Offered(id ID, i int, now time.Time) {
 	case now.Before(q.src.rests):
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
-	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o):
+	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o) && !p.slower(o.owner, rate):
 		if q.src.declined == nil {
 			q.src.declined = map[int]bool{}
 		}
@@ -295,7 +302,7 @@ func (p *Picker) Offered(id ID, i int, now time.Time) {
 				p.take(q, j) // then another one
 			}
 		}
-	case o == nil && !p.hasRoom():
+	case o == nil && !p.hasRoom() && !p.hasSlowRoom(rate):
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
 	default:
@@ -309,7 +316,26 @@ func (p *Picker) free(o *open) bool {
 	if o.owner == nil {
 		return o.missing > 0
 	}
-	return p.now.Sub(o.since) > 2*patience && 4*o.owner.src.rate < p.down.gauge.best
+	return p.now.Sub(o.since) > 2*patience && muchSlower*o.owner.src.rate < p.down.gauge.best
+}
+
+// slower says whether a peer sends much less than a link of the given rate would bring.
+func (p *Picker) slower(q *peer, rate int64) bool {
+	return q != nil && q.src.began(p.now) && muchSlower*q.src.rate < float64(rate)
+}
+
+// hasSlowRoom says whether all that comes, comes so slowly that an offer of the given rate is worth
+// taking beside it. Our own link may never have shown what it can do.
+func (p *Picker) hasSlowRoom(rate int64) bool {
+	if len(p.open.list) >= p.cfg.Budget {
+		return false
+	}
+	for _, o := range p.open.list {
+		if o.owner != nil && !p.slower(o.owner, rate) {
+			return false
+		}
+	}
+	return true
 }
 
 // hasRoom says whether the downlink can take one more piece. What others are asked for does not

@@ -3,12 +3,20 @@
 package picker
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"ezio/lib/piece"
 	"ezio/lib/wire"
 )
+
+// newMatcher is a picker that arranges everything by offers.
+func newMatcher(n, budget int, have *piece.Bitfield) *Picker {
+	p := newPicker(n, budget, have)
+	p.match()
+	return p
+}
 
 // kin makes peers of our own kind known.
 func kin(p *Picker, ids ...ID) {
@@ -35,7 +43,7 @@ func request(t *testing.T, p *Picker, id ID, i int, now time.Time) (blocks []wir
 // offers no piece twice before it was announced.
 func TestSeedOffersOnePieceAfterTheOther(t *testing.T) {
 	const n = 20
-	p := newPicker(n, 10, all(n))
+	p := newMatcher(n, 10, all(n))
 	kin(p, 1, 2, 3)
 	offered := map[int]bool{}
 	now := start
@@ -67,7 +75,7 @@ func TestSeedOffersOnePieceAfterTheOther(t *testing.T) {
 
 // Who is full is left alone until it says otherwise, or long enough ago.
 func TestOffersGoToThoseWithRoom(t *testing.T) {
-	p := newPicker(4, 10, all(4))
+	p := newMatcher(4, 10, all(4))
 	kin(p, 1, 2)
 	a := of(Offer, p.Act(start))[0]
 	p.Full(a.Peer, a.Piece, start)
@@ -93,7 +101,7 @@ func TestOffersGoToThoseWithRoom(t *testing.T) {
 
 // An offer that is not answered is void after a while.
 func TestUnansweredOfferIsForgotten(t *testing.T) {
-	p := newPicker(4, 10, all(4))
+	p := newMatcher(4, 10, all(4))
 	kin(p, 1)
 	if x := of(Offer, p.Act(start)); len(x) != 1 {
 		t.Fatalf("offers %v", x)
@@ -112,10 +120,10 @@ func TestUnansweredOfferIsForgotten(t *testing.T) {
 
 // A receiver takes what it is offered by requesting it, one piece at a time, and says so.
 func TestOfferIsTakenOrDeclined(t *testing.T) {
-	p := newPicker(8, 10, bitfield(8, 7))
+	p := newMatcher(8, 10, bitfield(8, 7))
 	kin(p, 1, 2)
 	p.Act(start)
-	p.Offered(1, 0, start)
+	p.Offered(1, 0, 0, start)
 	actions := p.Act(start)
 	if r := of(Request, actions); len(r) != length/block || r[0].Peer != 1 {
 		t.Fatalf("the offer was answered with %v", actions)
@@ -123,15 +131,15 @@ func TestOfferIsTakenOrDeclined(t *testing.T) {
 	if f := of(Full, actions); len(f) != 2 {
 		t.Fatalf("two peers should hear that there is no room: %v", f)
 	}
-	p.Offered(2, 0, start)
+	p.Offered(2, 0, 0, start)
 	if a := p.Act(start); len(of(Decline, a)) != 1 || len(of(Request, a)) != 0 {
 		t.Fatalf("a piece that is coming: %v", a)
 	}
-	p.Offered(2, 1, start)
+	p.Offered(2, 1, 0, start)
 	if a := p.Act(start); len(of(Full, a)) != 1 || len(of(Request, a)) != 0 {
 		t.Fatalf("no room: %v", a)
 	}
-	p.Offered(2, 7, start)
+	p.Offered(2, 7, 0, start)
 	if a := p.Act(start); len(of(Decline, a)) != 1 {
 		t.Fatalf("a piece that is here: %v", a)
 	}
@@ -142,7 +150,7 @@ func TestOfferIsTakenOrDeclined(t *testing.T) {
 		t.Fatalf("two peers should hear that there is room again: %v", w)
 	}
 	p.Verified(0)
-	p.Offered(2, 1, start)
+	p.Offered(2, 1, 0, start)
 	if r := of(Request, p.Act(start)); len(r) != length/block || r[0].Peer != 2 {
 		t.Fatalf("asked %v", r)
 	}
@@ -150,14 +158,14 @@ func TestOfferIsTakenOrDeclined(t *testing.T) {
 
 // A piece that comes from elsewhere is replaced by another that the same peer has.
 func TestDeclinedOfferIsUsedForAnotherPiece(t *testing.T) {
-	p := newPicker(8, 10, bitfield(8))
+	p := newMatcher(8, 10, bitfield(8))
 	kin(p, 1, 2)
 	p.PeerHas(2, 3)
 	p.Act(start)
 	p.take(p.peers[1], 0)
 	p.Act(start)
 	p.peers[1].src.bytes = 0 // as if it were all but here
-	p.Offered(2, 0, start)
+	p.Offered(2, 0, 0, start)
 	a := p.Act(start)
 	if r := of(Request, a); len(of(Decline, a)) != 1 || len(r) != length/block || r[0].Block.Piece != 3 {
 		t.Fatalf("answered with %v", a)
@@ -166,11 +174,11 @@ func TestDeclinedOfferIsUsedForAnotherPiece(t *testing.T) {
 
 // A piece of which nothing comes is taken back, and those whose offers of it were declined hear so.
 func TestStuckPieceIsWantedAgain(t *testing.T) {
-	p := newPicker(8, 10, bitfield(8))
+	p := newMatcher(8, 10, bitfield(8))
 	kin(p, 1, 2)
 	p.Act(start)
-	p.Offered(1, 0, start)
-	p.Offered(2, 0, start)
+	p.Offered(1, 0, 0, start)
+	p.Offered(2, 0, 0, start)
 	p.Act(start)
 	var cancels, wants []Action
 	for now := start; now.Before(start.Add(memory)); now = now.Add(tickEvery) {
@@ -186,7 +194,7 @@ func TestStuckPieceIsWantedAgain(t *testing.T) {
 		t.Fatalf("cancels %v, wants %v", cancels, wants)
 	}
 	now := start.Add(memory)
-	p.Offered(2, 0, now)
+	p.Offered(2, 0, 0, now)
 	if r := of(Request, p.Act(now)); len(r) != length/block || r[0].Peer != 2 {
 		t.Fatalf("asked %v", r)
 	}
@@ -194,7 +202,7 @@ func TestStuckPieceIsWantedAgain(t *testing.T) {
 
 // A peer that vanishes leaves what it took, and what it was asked for.
 func TestLeaveEndsOffers(t *testing.T) {
-	p := newPicker(8, 10, all(8))
+	p := newMatcher(8, 10, all(8))
 	kin(p, 1)
 	a := of(Offer, p.Act(start))[0]
 	p.Leave(1)
@@ -226,12 +234,22 @@ func TestVaguePeerWaits(t *testing.T) {
 
 // With many pieces there are no offers, and with few a foreign client is asked as ever.
 func TestOffersAreForFewPiecesAndOurKind(t *testing.T) {
-	p := newPicker(fewPieces, 10, all(fewPieces))
-	kin(p, 1)
-	if a := p.Act(start); len(of(Offer, a)) != 0 || len(of(Reveal, a)) == 0 {
-		t.Fatalf("many pieces: %v", a)
+	for _, c := range []struct {
+		pieces int
+		length int64
+		offers bool
+	}{{17, 16 << 20, true}, {17, 1 << 20, false}, {1000, 16 << 20, false}} {
+		p := New(Config{
+			Layout: piece.Layout{Length: c.length, Size: int64(c.pieces) * c.length},
+			Have:   all(c.pieces), Budget: 9, Seed: true, Rand: rand.New(rand.NewPCG(1, 1)),
+		})
+		kin(p, 1)
+		a := p.Act(start)
+		if offers, reveals := len(of(Offer, a)) > 0, len(of(Reveal, a)) > 0; offers != c.offers || reveals == c.offers {
+			t.Fatalf("%+v: %v", c, a)
+		}
 	}
-	p = newPicker(8, 10, piece.NewBitfield(8))
+	p := newMatcher(8, 10, piece.NewBitfield(8))
 	join(p, 1, all(8))
 	if a := p.Act(start); len(of(Request, a)) == 0 {
 		t.Fatal("a foreign client is not asked")
@@ -240,7 +258,7 @@ func TestOffersAreForFewPiecesAndOurKind(t *testing.T) {
 
 // A piece that is on its way from the seed to one receiver is relayed by that one.
 func TestSeedSendsNoPieceTwiceBeforeItIsAnnounced(t *testing.T) {
-	p := newPicker(1, 10, all(1))
+	p := newMatcher(1, 10, all(1))
 	kin(p, 1, 2)
 	a := of(Offer, p.Act(start))[0]
 	for _, b := range request(t, p, a.Peer, 0, start) {
@@ -258,7 +276,7 @@ func TestSeedSendsNoPieceTwiceBeforeItIsAnnounced(t *testing.T) {
 
 // A foreign client that was shown a piece and does not fetch it keeps it from nobody.
 func TestShownPieceIsOfferedToOthersAfterAWhile(t *testing.T) {
-	p := newPicker(1, 10, all(1))
+	p := newMatcher(1, 10, all(1))
 	p.Join(1, Traits{})
 	if r := of(Reveal, p.Act(start)); len(r) != 1 {
 		t.Fatalf("revealed %v", r)
@@ -274,17 +292,17 @@ func TestShownPieceIsOfferedToOthersAfterAWhile(t *testing.T) {
 
 // Whoever offered a piece and sent nothing of it is not believed again for a while.
 func TestEmptyOffersCostTheOfferer(t *testing.T) {
-	p := newPicker(8, 10, bitfield(8))
+	p := newMatcher(8, 10, bitfield(8))
 	kin(p, 1)
 	p.Act(start)
-	p.Offered(1, 0, start)
+	p.Offered(1, 0, 0, start)
 	now := start
 	for len(of(Cancel, p.Act(now))) == 0 {
 		if now = now.Add(tickEvery); now.Sub(start) > memory {
 			t.Fatal("it was never given up")
 		}
 	}
-	p.Offered(1, 1, now)
+	p.Offered(1, 1, 0, now)
 	if a := p.Act(now); len(of(Request, a)) != 0 || len(of(Full, a)) != 1 || len(of(Want, a)) != 0 {
 		t.Fatalf("believed again: %v", a)
 	}
@@ -292,7 +310,7 @@ func TestEmptyOffersCostTheOfferer(t *testing.T) {
 	if w := of(Want, p.Act(now)); len(w) != 1 {
 		t.Fatalf("it is not invited again: %v", w)
 	}
-	p.Offered(1, 1, now)
+	p.Offered(1, 1, 0, now)
 	if r := of(Request, p.Act(now)); len(r) == 0 {
 		t.Fatal("it is never believed again")
 	}
@@ -300,7 +318,7 @@ func TestEmptyOffersCostTheOfferer(t *testing.T) {
 
 // Foreign clients do not use up the memory for pieces.
 func TestForeignSourcesLeaveRoomForOffers(t *testing.T) {
-	p := newPicker(20, 4, bitfield(20))
+	p := newMatcher(20, 4, bitfield(20))
 	for id := range ID(6) {
 		join(p, id+1, all(20))
 	}
@@ -310,11 +328,39 @@ func TestForeignSourcesLeaveRoomForOffers(t *testing.T) {
 	for p.open.of[i] != nil {
 		i++
 	}
-	p.Offered(7, i, start)
+	p.Offered(7, i, 0, start)
 	for _, r := range of(Request, p.Act(start)) {
 		if r.Peer == 7 {
 			return
 		}
 	}
 	t.Fatal("no offer is taken")
+}
+
+// A receiver whose only source is slow takes the offer of a fast one beside it, and of the same
+// piece instead of it; a slow offer it declines.
+func TestFastOfferBesideASlowSource(t *testing.T) {
+	p := newMatcher(8, 10, bitfield(8))
+	kin(p, 1, 2)
+	p.Act(start)
+	p.Offered(1, 0, 1e6, start)
+	now := start
+	for ; now.Before(start.Add(patience + 2*tickEvery)); now = now.Add(tickEvery) {
+		p.Act(now)
+		p.peers[1].src.rate = 1e6 // it comes, slowly
+		p.open.of[0].progress = now
+	}
+	p.Offered(2, 1, 2e6, now)
+	if a := p.Act(now); len(of(Full, a)) != 1 {
+		t.Fatalf("an offer that is hardly better: %v", a)
+	}
+	p.Offered(2, 1, 10e6, now)
+	if r := of(Request, p.Act(now)); len(r) == 0 || r[0].Block.Piece != 1 {
+		t.Fatalf("a much faster offer: %v", r)
+	}
+	p.Offered(2, 0, 10e6, now)
+	a := p.Act(now)
+	if r, c := of(Request, a), of(Cancel, a); len(r) == 0 || len(c) != len(r) || c[0].Peer != 1 || r[0].Peer != 2 {
+		t.Fatalf("a much faster offer of the same piece: %v", a)
+	}
 }

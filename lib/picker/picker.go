@@ -52,6 +52,7 @@ type Action struct {
 	Peer  ID
 	Block wire.Block // Request, Cancel, Send
 	Piece int        // all others; -1: none
+	Rate  int64      // Offer: bytes a second that our link is known to carry
 }
 
 // Traits are what a peer's handshakes say about it.
@@ -117,8 +118,8 @@ func New(cfg Config) *Picker {
 		open:  newOpenPieces(cfg.Have),
 	}
 	p.up.slots.slotRules, p.down.slots.slotRules = shared, matched
-	if p.offers.on = n < fewPieces; p.offers.on {
-		p.up.slots.slotRules = matched
+	if n < fewPieces && cfg.Layout.Length >= longPiece {
+		p.match()
 	}
 	p.reveal.init(n)
 	return p
@@ -260,6 +261,7 @@ func (p *Picker) tick(since time.Duration) {
 	}
 	for _, q := range p.order {
 		q.src.tick(since)
+		average(&q.snk.rate, &q.snk.fresh, since)
 		if q.age += since; q.age > vagueTime {
 			q.tr.Vague = false
 		}

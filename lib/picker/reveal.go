@@ -22,10 +22,10 @@ type revealed struct {
 }
 
 const (
-	// What is shown to all receivers together beyond what is on the wire.
-	revealBytes = 16 << 20
-	maxRevealed = 64
-	revealTime  = 300 * time.Millisecond // and at least what its link takes in this time
+	leastRevealed = 2
+	revealBytes   = 16 << 20 // to all foreign clients together, at least
+	maxRevealed   = 64
+	revealTime    = 500 * time.Millisecond // and what its link takes in this time
 	// A piece shown this many times longer ago than such a piece takes is lost with its holder.
 	lostAfter = 4
 	leastLost = 2 * time.Second
@@ -39,11 +39,13 @@ func (r *revealing) init(n int) {
 }
 
 // depth is how many pieces q may have been shown and not yet have: enough that its requests never
-// run dry, few enough that none waits long.
+// run dry, few enough that none waits long. A slow machine is entrusted with few.
 func (p *Picker) depth(q *peer) int {
-	least := max(2, int(revealBytes/(int64(max(1, len(p.order)))*p.cfg.Layout.Length)))
-	link := p.up.gauge.rate() / float64(max(1, len(p.order)))
-	return q.rev.extra + min(maxRevealed, max(least, 1+int(link*revealTime.Seconds()/float64(p.cfg.Layout.Length))))
+	n := leastRevealed + int(q.snk.rate*revealTime.Seconds()/float64(p.cfg.Layout.Length))
+	if q.tr.Block <= chunk { // a foreign client: who knows how it chooses
+		n = max(n, int(revealBytes/(int64(len(p.order))*p.cfg.Layout.Length)))
+	}
+	return q.rev.extra + min(maxRevealed, n)
 }
 
 // coax shows more to a foreign peer that asks for nothing of what it was shown. The Client of

@@ -16,6 +16,8 @@ type sink struct {
 	turn   bool         // it is being served
 	inTurn int64        // bytes of this turn
 	sent   int64        // bytes altogether
+	fresh  int64        // bytes since the last tick
+	rate   float64      // bytes a second, over about half a second
 	offeree
 }
 
@@ -85,6 +87,7 @@ func (p *Picker) Sent(id ID, b wire.Block) {
 		p.up.queued -= int64(b.Length)
 		q.snk.handed -= int64(b.Length)
 		q.snk.sent += int64(b.Length)
+		q.snk.fresh += int64(b.Length)
 	}
 }
 

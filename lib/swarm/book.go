@@ -186,12 +186,12 @@ func (l *loop) onExtended(c *conn, id byte, payload []byte) {
 		}
 		l.pick.PeerLost(c.id, i)
 	case localOffers:
-		kind, i, err := wire.ParseOffer(payload, len(l.s.torrent.Pieces))
+		m, err := wire.ParseBargain(payload, len(l.s.torrent.Pieces))
 		if err != nil {
 			c.nc.Close()
 			return
 		}
-		l.onOffer(c, kind, i)
+		l.onBargain(c, m)
 	}
 }
 

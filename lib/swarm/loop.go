@@ -106,33 +106,33 @@ func (l *loop) do(a picker.Action) {
 	case picker.Reveal:
 		c.say(func(b []byte) []byte { return wire.AppendHave(b, a.Piece) })
 	case picker.Offer:
-		c.offer(wire.Offer, a.Piece)
+		c.bargain(wire.Bargain{Kind: wire.Offer, Piece: a.Piece, Rate: a.Rate})
 	case picker.Decline:
-		c.offer(wire.Decline, a.Piece)
+		c.bargain(wire.Bargain{Kind: wire.Decline, Piece: a.Piece})
 	case picker.Full:
-		c.offer(wire.Full, a.Piece)
+		c.bargain(wire.Bargain{Kind: wire.Full, Piece: a.Piece})
 	case picker.Want:
-		c.offer(wire.Want, a.Piece)
+		c.bargain(wire.Bargain{Kind: wire.Want, Piece: a.Piece})
 	}
 }
 
-// offer sends a word of the bargaining between our own kind.
-func (c *conn) offer(kind wire.OfferKind, piece int) {
-	c.say(func(b []byte) []byte { return wire.AppendOffer(b, c.ext.Offers, kind, piece) })
+// bargain sends a word of what our own kind say about the next piece.
+func (c *conn) bargain(m wire.Bargain) {
+	c.say(func(b []byte) []byte { return wire.AppendBargain(b, c.ext.Offers, m) })
 }
 
-func (l *loop) onOffer(c *conn, kind wire.OfferKind, piece int) {
+func (l *loop) onBargain(c *conn, m wire.Bargain) {
 	now := time.Now()
-	switch kind {
+	switch m.Kind {
 	case wire.Offer:
-		l.pick.Offered(c.id, piece, now)
+		l.pick.Offered(c.id, m.Piece, m.Rate, now)
 		l.maybeInterested(c)
 	case wire.Decline:
-		l.pick.Declined(c.id, piece, now)
+		l.pick.Declined(c.id, m.Piece, now)
 	case wire.Full:
-		l.pick.Full(c.id, piece, now)
+		l.pick.Full(c.id, m.Piece, now)
 	case wire.Want:
-		l.pick.Wanted(c.id, piece)
+		l.pick.Wanted(c.id, m.Piece)
 	}
 }
 

@@ -2,7 +2,10 @@
 
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // An OfferKind is what a message of our own extension, ezio_offer, says. It is how two of our kind
 // arrange which of a torrent's few pieces is sent next; the pieces themselves are requested and sent
@@ -19,29 +22,52 @@ const (
 // noPiece stands for a Full or Want that is about no piece.
 const noPiece = 1<<32 - 1
 
-// AppendOffer appends such a message, id being the receiver's number for it. Piece -1 is none.
-func AppendOffer(b []byte, id byte, kind OfferKind, piece int) []byte {
-	n := uint32(noPiece)
-	if piece >= 0 {
-		n = uint32(piece)
-	}
-	return AppendExtended(b, id, binary.BigEndian.AppendUint32([]byte{byte(kind)}, n))
+// A Bargain is one such message.
+type Bargain struct {
+	Kind  OfferKind
+	Piece int   // -1: none
+	Rate  int64 // Offer: bytes a second that the link of who offers carries; 0: not known
 }
 
-// ParseOffer reads the payload of such a message in a torrent of so many pieces.
-func ParseOffer(payload []byte, pieces int) (kind OfferKind, piece int, err error) {
-	if len(payload) != 5 {
-		return 0, 0, bad(Extended, "offer: %d bytes long, not 5", len(payload))
+// rateUnit is what Rate is counted in on the wire, in bytes a second.
+const rateUnit = 1024
+
+// AppendBargain appends a message, id being the receiver's number for it.
+func AppendBargain(b []byte, id byte, m Bargain) []byte {
+	n := uint32(noPiece)
+	if m.Piece >= 0 {
+		n = uint32(m.Piece)
 	}
-	kind = OfferKind(payload[0])
+	p := binary.BigEndian.AppendUint32([]byte{byte(m.Kind)}, n)
+	if m.Kind == Offer {
+		p = binary.BigEndian.AppendUint32(p, uint32(max(0, min(m.Rate/rateUnit, math.MaxUint32))))
+	}
+	return AppendExtended(b, id, p)
+}
+
+// ParseBargain reads the payload of such a message in a torrent of so many pieces.
+func ParseBargain(payload []byte, pieces int) (Bargain, error) {
+	want := 5
+	if len(payload) > 0 && OfferKind(payload[0]) == Offer {
+		want = 9
+	}
+	if len(payload) != want {
+		return Bargain{}, bad(Extended, "offer: %d bytes long, not %d", len(payload), want)
+	}
+	m := Bargain{Kind: OfferKind(payload[0])}
 	n := binary.BigEndian.Uint32(payload[1:])
 	switch {
-	case kind > Want:
-		return 0, 0, bad(Extended, "offer: kind %d", kind)
-	case n == noPiece && (kind == Full || kind == Want):
-		return kind, -1, nil
+	case m.Kind > Want:
+		return Bargain{}, bad(Extended, "offer: kind %d", m.Kind)
+	case n == noPiece && (m.Kind == Full || m.Kind == Want):
+		m.Piece = -1
 	case int64(n) >= int64(pieces):
-		return 0, 0, bad(Extended, "offer: piece %d of %d", n, pieces)
+		return Bargain{}, bad(Extended, "offer: piece %d of %d", n, pieces)
+	default:
+		m.Piece = int(n)
 	}
-	return kind, int(n), nil
+	if m.Kind == Offer {
+		m.Rate = int64(binary.BigEndian.Uint32(payload[5:])) * rateUnit
+	}
+	return m, nil
 }

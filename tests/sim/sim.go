@@ -33,6 +33,8 @@ type Config struct {
 
 	// Node changes one receiver, numbered from 1; nil leaves all alike.
 	Node func(i int, n *Node)
+	// Notice is how long after a node has vanished the others' connections to it break; 0: never.
+	Notice time.Duration
 	// Limit ends a run that does not finish.
 	Limit time.Duration
 }
@@ -137,10 +139,27 @@ func Run(cfg Config) (Result, error) {
 	for _, n := range r.nodes {
 		r.after(n.cfg.Join, func() { r.join(n) })
 		if n.cfg.Leave > 0 {
-			r.after(n.cfg.Leave, func() { n.gone = true; r.dirty = true })
+			r.after(n.cfg.Leave, func() { r.vanish(n) })
 		}
 	}
 	return r.run()
+}
+
+func (r *run) vanish(n *node) {
+	n.gone, r.dirty = true, true
+	if r.cfg.Notice == 0 {
+		return
+	}
+	r.after(r.cfg.Notice, func() {
+		for _, m := range r.nodes {
+			if id := picker.ID(n.id); m.out[id] != nil {
+				m.pick.Leave(id)
+				m.out[id].active, m.out[id].queue = false, nil
+				delete(m.out, id)
+				m.soon()
+			}
+		}
+	})
 }
 
 func (r *run) after(d time.Duration, f func()) {
@@ -203,7 +222,7 @@ func (n *node) act() {
 		case picker.Reveal:
 			r.deliver(to, func() { to.pick.PeerHas(me, a.Piece) })
 		case picker.Offer:
-			r.deliver(to, func() { to.pick.Offered(me, a.Piece, epoch.Add(r.now)) })
+			r.deliver(to, func() { to.pick.Offered(me, a.Piece, a.Rate, epoch.Add(r.now)) })
 		case picker.Decline:
 			r.deliver(to, func() { to.pick.Declined(me, a.Piece, epoch.Add(r.now)) })
 		case picker.Full:
@@ -212,6 +231,9 @@ func (n *node) act() {
 			r.deliver(to, func() { to.pick.Wanted(me, a.Piece) })
 		case picker.Send:
 			f := n.out[a.Peer]
+			if f == nil {
+				break // decided before the connection broke
+			}
 			f.queue = append(f.queue, a.Block)
 			if !f.active {
 				f.active, f.left = true, float64(a.Block.Length)
@@ -227,6 +249,9 @@ func (n *node) cancel(from picker.ID, b wire.Block) {
 		return
 	}
 	f := n.out[from]
+	if f == nil {
+		return
+	}
 	for i := 1; i < len(f.queue); i++ { // the first is on its way
 		if f.queue[i] == b {
 			f.queue = append(f.queue[:i:i], f.queue[i+1:]...)
