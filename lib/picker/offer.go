@@ -109,7 +109,7 @@ func (p *Picker) offer() {
 }
 
 // bestOffer looks at a few receivers that have room and takes the one for which the rarest piece is
-// there; among equals the one that has least.
+// there; among equals the one that we have sent least.
 func (p *Picker) bestOffer() (best *peer, index int) {
 	n := len(p.order)
 	if n == 0 {
@@ -127,7 +127,7 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 		}
 		seen++
 		if best == nil || p.spread(i) < p.spread(index) ||
-			p.spread(i) == p.spread(index) && q.has.Count() < best.has.Count() {
+			p.spread(i) == p.spread(index) && q.snk.sent < best.snk.sent {
 			best, index = q, i
 		}
 	}

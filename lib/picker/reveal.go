@@ -29,6 +29,7 @@ const (
 	// A piece shown this many times longer ago than such a piece takes is lost with its holder.
 	lostAfter = 4
 	leastLost = 2 * time.Second
+	mostLost  = 20 * time.Second // and twice what our own link needs for it
 
 	shyTime = time.Second
 )
@@ -136,7 +137,7 @@ func (p *Picker) underway(i int) bool {
 
 // lost is how long a piece may be under way before it is given to somebody else too.
 func (p *Picker) lost() time.Duration {
-	d := max(leastLost, lostAfter*p.reveal.took, lostAfter*p.offers.took)
+	d := min(mostLost, max(leastLost, lostAfter*p.reveal.took, lostAfter*p.offers.took))
 	if best := p.up.gauge.best; best > 0 {
 		d = max(d, time.Duration(2*float64(p.cfg.Layout.Length)/best*float64(time.Second)))
 	}

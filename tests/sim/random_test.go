@@ -34,6 +34,7 @@ func random(seed uint64) Config {
 		Notice:    3 * time.Second,
 		Limit:     time.Hour,
 		Seed:      seed,
+		Unfair:    rng.Float64(),
 	}
 	alone := float64(cfg.Layout.Size) / cfg.Rate
 	plan := make([]func(*Node), cfg.Receivers+1)

@@ -29,6 +29,7 @@ type Config struct {
 	Latency   time.Duration // of a message
 	Write     time.Duration // from a piece's last byte to its announcement
 	Budget    int           // pieces in memory
+	Unfair    float64       // how unequal TCP's shares are: sigma of their logarithm, drawn for each block
 	Seed      uint64        // of all randomness
 
 	// Node changes one receiver, numbered from 1; nil leaves all alike.
@@ -61,6 +62,7 @@ type flow struct {
 	queue    []wire.Block
 	left     float64 // bytes of queue[0] still to send
 	rate     float64
+	weight   float64
 	active   bool
 }
 
@@ -108,6 +110,7 @@ type run struct {
 	nodes  []*node
 	active []*flow
 	dirty  bool
+	rng    *rand.Rand
 	count  int
 	wasted int64
 }
@@ -117,7 +120,7 @@ var epoch = time.Unix(1_000_000_000, 0)
 
 // Run simulates a deployment to its end.
 func Run(cfg Config) (Result, error) {
-	r := &run{cfg: cfg}
+	r := &run{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, math.MaxUint64))}
 	if cfg.Limit == 0 {
 		r.cfg.Limit = 24 * time.Hour
 	}
@@ -237,6 +240,7 @@ func (n *node) act() {
 			f.queue = append(f.queue, a.Block)
 			if !f.active {
 				f.active, f.left = true, float64(a.Block.Length)
+				r.draw(f)
 				r.active = append(r.active, f)
 				r.dirty = true
 			}
@@ -282,10 +286,7 @@ func (r *run) share() {
 		flows = append(flows, f)
 	}
 	r.active = flows
-	type end struct {
-		left float64
-		n    int
-	}
+	type end struct{ left, weights float64 }
 	ups, downs := make([]end, len(r.nodes)), make([]end, len(r.nodes))
 	for i, n := range r.nodes {
 		ups[i].left, downs[i].left = n.cfg.Up, n.cfg.Down
@@ -295,35 +296,47 @@ func (r *run) share() {
 	}
 	for _, f := range flows {
 		f.rate = -1
-		ups[f.from.id].n++
-		downs[f.to.id].n++
+		ups[f.from.id].weights += f.weight
+		downs[f.to.id].weights += f.weight
+	}
+	share := func(e end) float64 {
+		if e.weights < 1e-9 {
+			return math.Inf(1)
+		}
+		return max(0, e.left) / e.weights
 	}
 	for fixed := 0; fixed < len(flows); {
 		least := math.Inf(1)
 		for i := range ups {
-			if ups[i].n > 0 {
-				least = min(least, ups[i].left/float64(ups[i].n))
-			}
-			if downs[i].n > 0 {
-				least = min(least, downs[i].left/float64(downs[i].n))
-			}
+			least = min(least, share(ups[i]), share(downs[i]))
 		}
 		upFull, downFull := make([]bool, len(ups)), make([]bool, len(ups))
 		for i := range ups {
-			upFull[i] = ups[i].n > 0 && ups[i].left/float64(ups[i].n) <= least*(1+1e-9)
-			downFull[i] = downs[i].n > 0 && downs[i].left/float64(downs[i].n) <= least*(1+1e-9)
+			upFull[i] = share(ups[i]) <= least*(1+1e-9)
+			downFull[i] = share(downs[i]) <= least*(1+1e-9)
 		}
 		for _, f := range flows {
 			if f.rate >= 0 || !upFull[f.from.id] && !downFull[f.to.id] {
 				continue
 			}
-			f.rate = least
-			ups[f.from.id].left -= least
-			ups[f.from.id].n--
-			downs[f.to.id].left -= least
-			downs[f.to.id].n--
+			f.rate = least * f.weight
+			for _, e := range []*end{&ups[f.from.id], &downs[f.to.id]} {
+				e.left -= f.rate
+				if e.weights -= f.weight; e.weights < 1e-9 {
+					e.weights = 0
+				}
+			}
 			fixed++
 		}
+	}
+}
+
+// draw gives a flow its share of its links for the next block, relative to other flows'.
+func (r *run) draw(f *flow) {
+	f.weight = 1
+	if r.cfg.Unfair > 0 {
+		f.weight = math.Exp(r.cfg.Unfair * r.rng.NormFloat64())
+		r.dirty = true
 	}
 }
 
@@ -377,6 +390,7 @@ func (r *run) arrived(f *flow) {
 	f.left = 0
 	if len(f.queue) > 0 {
 		f.left = float64(f.queue[0].Length)
+		r.draw(f)
 	} else {
 		// Its writer may be handed more at this same moment.
 		f.active = false
