@@ -266,7 +266,7 @@ func (p *Picker) tick(since time.Duration) {
 			q.tr.Vague = false
 		}
 		q.src.idle = false
-		p.coax(q)
+		p.watch(q)
 	}
 	p.up.tick(since, p.next() != nil || p.offers.on && !p.offers.dry)
 	p.down.tick(since, p.order)

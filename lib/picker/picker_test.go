@@ -317,3 +317,37 @@ func TestShyPeerIsShownMore(t *testing.T) {
 		t.Fatalf("shown %v", shown)
 	}
 }
+
+// Peers that ask for nothing keep no piece from the others, whoever they are and however many.
+func TestSilentPeersKeepNothing(t *testing.T) {
+	for name, tr := range map[string]Traits{"foreign": {}, "ours": {Block: block}} {
+		const n = 300
+		p := newPicker(n, 10, all(n))
+		for id := range ID(60) {
+			p.Join(id+2, tr)
+		}
+		now := start
+		for range 40 { // they are first
+			p.Act(now)
+			now = now.Add(tickEvery)
+		}
+		p.Join(1, Traits{Block: block})
+		got := 0
+		for ; got < n && now.Before(start.Add(60*time.Second)); now = now.Add(tickEvery) {
+			for _, a := range p.Act(now) {
+				switch {
+				case a.Peer != 1:
+				case a.Kind == Reveal:
+					p.Requested(1, wire.Block{Piece: int32(a.Piece), Length: block}, now)
+				case a.Kind == Send:
+					p.Sent(1, a.Block)
+					p.PeerHas(1, int(a.Block.Piece))
+					got++
+				}
+			}
+		}
+		if got < n {
+			t.Errorf("%s: only %d of %d pieces in a minute", name, got, n)
+		}
+	}
+}

@@ -19,6 +19,7 @@ type revealed struct {
 	pieces map[int]time.Time // shown to it, and not yet announced by it
 	asked  time.Time         // when it last asked for anything, or we last gave in
 	extra  int               // how many more it is shown because it does not ask
+	shy    bool              // it does not ask: its pieces do not count as given
 }
 
 const (
@@ -49,15 +50,43 @@ func (p *Picker) depth(q *peer) int {
 	return q.rev.extra + min(maxRevealed, n)
 }
 
-// coax shows more to a foreign peer that asks for nothing of what it was shown. The Client of
+// watch notices a peer that asks for nothing of what it was shown. Those pieces are not on their way,
+// whatever else it is shown. If it is a foreign client, it is shown more: the Client of
 // anacrolix/torrent puts what nobody has first, and asks for nothing when that fills its limit.
-func (p *Picker) coax(q *peer) {
-	if q.tr.Block > chunk || len(q.rev.pieces) == 0 || len(q.snk.queue) > 0 || q.snk.handed > 0 {
+func (p *Picker) watch(q *peer) {
+	if len(q.rev.pieces) == 0 || len(q.snk.queue) > 0 || q.snk.handed > 0 {
+		p.setShy(q, false)
 		q.rev.asked = p.now
 		return
 	}
 	if p.now.Sub(q.rev.asked) >= shyTime {
-		q.rev.extra, q.rev.asked = 2*max(q.rev.extra, len(q.rev.pieces)), p.now
+		p.setShy(q, true)
+		q.rev.asked = p.now
+		if q.tr.Block <= chunk {
+			q.rev.extra = 2 * max(q.rev.extra, len(q.rev.pieces))
+		}
+	}
+}
+
+func (p *Picker) setShy(q *peer, shy bool) {
+	if q.rev.shy == shy {
+		return
+	}
+	for i := range q.rev.pieces {
+		if shy {
+			p.ungive(q, i)
+		} else {
+			p.reveal.given[i]++
+		}
+	}
+	q.rev.shy = shy
+}
+
+// ungive says that a piece is not on its way to q any more.
+func (p *Picker) ungive(q *peer, i int) {
+	if !q.rev.shy {
+		p.reveal.given[i]--
+		p.reveal.next = min(p.reveal.next, i)
 	}
 }
 
@@ -67,18 +96,17 @@ func (p *Picker) revealHas(q *peer, i int) {
 	if !ok {
 		return
 	}
+	p.ungive(q, i)
 	delete(q.rev.pieces, i)
-	p.reveal.given[i]--
 	const weight = 8
-	if d := p.now.Sub(at); d > 0 {
+	if d := p.now.Sub(at); d > 0 && !q.rev.shy {
 		p.reveal.took += (d - p.reveal.took) / weight
 	}
 }
 
 func (p *Picker) leaveReveal(q *peer) {
 	for i := range q.rev.pieces {
-		p.reveal.given[i]--
-		p.reveal.next = min(p.reveal.next, i)
+		p.ungive(q, i)
 	}
 	q.rev.pieces = nil
 }
@@ -103,8 +131,10 @@ func (p *Picker) revealNext() {
 				q.rev.pieces = map[int]time.Time{}
 			}
 			q.rev.pieces[i] = p.now
-			p.reveal.given[i]++
-			p.reveal.since[i] = p.now
+			if !q.rev.shy {
+				p.reveal.given[i]++
+				p.reveal.since[i] = p.now
+			}
 			p.act(Action{Kind: Reveal, Peer: q.id, Piece: i})
 			again = true
 		}
@@ -118,7 +148,7 @@ func (p *Picker) nextToReveal(q *peer) int {
 	for r.next < len(r.given) && (p.avail[r.next] > 0 || r.given[r.next] > 0 || !p.have.Has(r.next)) {
 		r.next++
 	}
-	if r.next < len(r.given) {
+	if _, shown := q.rev.pieces[r.next]; r.next < len(r.given) && !shown && !q.rev.shy {
 		return r.next
 	}
 	return p.least(p.have, q.has, func(i int) int32 {
