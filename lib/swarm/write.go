@@ -74,14 +74,19 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 		}
 	}
 	n, err := c.sendBlock(wire.AppendPieceHeader(control, b), b)
+	var bad *wire.SourceError
+	again := errors.As(err, &bad) && c.s.readable(int(b.Piece))
+	if again && n == 0 {
+		n, err = c.sendBlock(wire.AppendPieceHeader(control, b), b)
+		again = false
+	}
 	if err == nil {
 		c.s.up.Add(int64(b.Length))
 		c.pace.sent(c.nc, int64(b.Length), time.Now())
 		c.s.post(func() { c.s.loop.onSent(c, b) })
 		return nil
 	}
-	var bad *wire.SourceError
-	if !errors.As(err, &bad) {
+	if again || !errors.As(err, &bad) {
 		return err
 	}
 	c.s.post(func() { c.s.loop.onReadFailed(int(b.Piece), bad) })
@@ -90,6 +95,20 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 	}
 	c.s.post(func() { c.s.loop.onUnreadable(c, b) })
 	return c.writeControl(control)
+}
+
+// readable says whether a piece can be read after all, one page after the other. The kernel reads
+// ahead, and a bad sector fails all that was read with it, which may belong to other pieces.
+func (s *Swarm) readable(i int) bool {
+	const page = 4096
+	_, n := s.torrent.Layout.Span(i)
+	buf := make([]byte, page)
+	for off := int64(0); off < n; off += page {
+		if err := s.store.ReadPiece(buf[:min(page, n-off)], i, off); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *conn) sendBlock(prefix []byte, b wire.Block) (int64, error) {
