@@ -68,11 +68,10 @@ type conn struct {
 }
 
 func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {
-	addr, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
 	return &conn{
 		s:        s,
 		nc:       nc,
-		addr:     netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()),
+		addr:     remote(nc),
 		outgoing: outgoing,
 		peerID:   hs.PeerID,
 		fast:     hs.Fast(),

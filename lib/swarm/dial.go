@@ -50,52 +50,20 @@ func (k *sockets) closeAll() {
 	}
 }
 
-func (s *Swarm) listen() error {
-	addr := s.cfg.Listen
-	if addr == "" {
-		addr = ":0"
+// meet takes a connection into the swarm, and then is it. hs is the handshake that began one that
+// came in; nil says that we dialed.
+func (s *Swarm) meet(nc net.Conn, hs *wire.Handshake) {
+	if !s.sockets.add(nc, 2*s.cfg.MaxPeers+64) {
+		return
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	s.listeners = append(s.listeners, l)
-	a := l.Addr().(*net.TCPAddr)
-	s.port = a.Port
-	s.utp = s.listenUTP(a)
-	return nil
-}
-
-func (s *Swarm) accept(l net.Listener) {
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if s.ctx.Err() != nil {
-				return
-			}
-			// Out of descriptors, most likely: let some go first.
-			select {
-			case <-s.ctx.Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		}
-		if s.sockets.add(nc, 2*s.cfg.MaxPeers+64) {
-			s.wg.Go(func() { s.meet(nc, false) })
-		}
-	}
-}
-
-// meet shakes hands and then is the connection.
-func (s *Swarm) meet(nc net.Conn, outgoing bool) {
 	defer s.sockets.remove(nc)
-	hs, err := s.shake(nc, outgoing)
+	outgoing := hs == nil
+	theirs, err := s.shake(nc, hs)
 	if err != nil {
 		s.cfg.Log.Debug("handshake", "peer", nc.RemoteAddr(), "err", err)
 		return
 	}
-	c := s.newConn(nc, outgoing, hs)
+	c := s.newConn(nc, outgoing, theirs)
 	joined := make(chan struct{})
 	s.post(func() { s.loop.onJoin(c); close(joined) })
 	select {
@@ -106,30 +74,25 @@ func (s *Swarm) meet(nc net.Conn, outgoing bool) {
 	c.serve()
 }
 
-func (s *Swarm) shake(nc net.Conn, outgoing bool) (wire.Handshake, error) {
-	if err := wire.SetLowDelay(nc, wire.TCPOptions{Dead: deadAfter}); err != nil {
-		return wire.Handshake{}, err
-	}
-	if err := nc.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return wire.Handshake{}, err
-	}
-	ours := wire.NewHandshake(s.torrent.InfoHash, s.id)
-	if outgoing {
-		if err := wire.WriteHandshake(nc, ours); err != nil {
+// shake sends our handshake, and returns the other side's.
+func (s *Swarm) shake(nc net.Conn, theirs *wire.Handshake) (wire.Handshake, error) {
+	if theirs == nil {
+		if err := prepare(nc); err != nil {
 			return wire.Handshake{}, err
 		}
 	}
+	if err := wire.WriteHandshake(nc, wire.NewHandshake(s.torrent.InfoHash, s.id)); err != nil {
+		return wire.Handshake{}, err
+	}
+	if theirs != nil {
+		return *theirs, nc.SetDeadline(time.Time{})
+	}
 	hs, err := wire.ReadHandshake(nc)
-	if err != nil {
+	switch {
+	case err != nil:
 		return hs, err
-	}
-	if hs.InfoHash != s.torrent.InfoHash {
+	case hs.InfoHash != s.torrent.InfoHash:
 		return hs, errOtherTorrent
-	}
-	if !outgoing {
-		if err := wire.WriteHandshake(nc, ours); err != nil {
-			return hs, err
-		}
 	}
 	return hs, nc.SetDeadline(time.Time{})
 }
@@ -163,8 +126,8 @@ func (s *Swarm) connect(addr netip.AddrPort) {
 	defer cancel()
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr.String())
-	if err == nil && s.sockets.add(nc, 2*s.cfg.MaxPeers+64) {
-		s.meet(nc, true)
+	if err == nil {
+		s.meet(nc, nil)
 	}
 	s.post(func() { s.loop.book.dialed(addr) })
 }

@@ -178,7 +178,7 @@ func (l *loop) appendState(b []byte, c *conn) []byte {
 
 func (l *loop) extensions() wire.Extensions {
 	e := wire.Extensions{
-		Port:         uint16(l.s.port),
+		Port:         uint16(l.s.Port()),
 		Client:       "EZIO",
 		RequestQueue: 2000,
 		MaxBlock:     maxBlock,

@@ -19,18 +19,13 @@ package swarm
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"ezio/lib/metainfo"
 	"ezio/lib/piece"
@@ -60,6 +55,10 @@ type Config struct {
 	SlowStart   bool   // begin with 10 MB/s and add as much every 10 s up to 100, then no limit
 	MaxPeers    int    // connections; 0 means 128
 	Log         *slog.Logger
+	// Port, which other swarms may use as well, stands in for Listen; it stays open after Close.
+	Port *Port
+	// Throttle, likewise, stands in for UploadLimit and SlowStart.
+	Throttle *Throttle
 	// Banned hears of each peer (host:port) that is refused from now on, and why.
 	Banned func(peer, reason string)
 	// ReadFailed hears of each piece that the disk could not give.
@@ -74,20 +73,18 @@ type Stats struct {
 
 // A Swarm is one torrent among its peers.
 type Swarm struct {
-	torrent *metainfo.Torrent
-	store   Store
-	cfg     Config
-	id      [20]byte
-	limiter *rate.Limiter
-	mem     *memory
-	work    *writers
+	torrent  *metainfo.Torrent
+	store    Store
+	cfg      Config
+	id       [20]byte
+	port     *Port
+	throttle *Throttle
+	mem      *memory
+	work     *writers
 
 	ctx       context.Context
 	stop      context.CancelFunc
 	wg        sync.WaitGroup
-	listeners []net.Listener
-	utp       net.PacketConn // nil when there is none
-	port      int
 	events    chan func()
 	complete  chan struct{} // closed when every piece is here
 	completed sync.Once     // it may happen twice: a piece can be withdrawn
@@ -119,7 +116,9 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	}
 	copy(s.id[:], "-EZ0001-")
 	rand.Read(s.id[8:])
-	s.limiter = rate.NewLimiter(s.finalRate(), burst)
+	if s.throttle = cfg.Throttle; s.throttle == nil {
+		s.throttle = NewThrottle(cfg.UploadLimit, cfg.SlowStart)
+	}
 	s.mem = newMemory(t.Layout, budget(t.Layout.Length))
 	s.work = newWriters(s)
 	s.loop = newLoop(s)
@@ -129,32 +128,29 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 
 // Start listens for peers and begins to serve and fetch.
 func (s *Swarm) Start() error {
-	if err := s.listen(); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = syscall.EADDRINUSE
+	if s.port = s.cfg.Port; s.port == nil {
+		p, err := Listen(s.cfg.Listen, s.cfg.Log)
+		if err != nil {
+			return err
 		}
-		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
+		s.port = p
 	}
+	s.throttle.begin(time.Now())
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if s.store.Complete() {
 		s.completed.Do(func() { close(s.complete) })
 	}
 	s.wg.Go(s.loop.run)
 	s.work.start()
-	for _, l := range s.listeners {
-		s.wg.Go(func() { s.accept(l) })
-	}
-	if s.utp != nil {
-		s.wg.Go(func() { s.refuseUTP(s.utp) })
-	}
-	if s.cfg.SlowStart {
-		s.wg.Go(s.ramp)
+	if err := s.port.attach(s); err != nil {
+		s.Close()
+		return fmt.Errorf("%s: %w", s.torrent.Name, err)
 	}
 	return nil
 }
 
 // Port is the TCP port that peers can reach.
-func (s *Swarm) Port() int { return s.port }
+func (s *Swarm) Port() int { return s.port.Number() }
 
 // PeerID is how this swarm introduces itself to trackers and peers.
 func (s *Swarm) PeerID() [20]byte { return s.id }
@@ -200,13 +196,11 @@ func (s *Swarm) Close() error {
 	if s.stop == nil {
 		return nil
 	}
+	s.port.detach(s)
+	if s.cfg.Port == nil {
+		s.port.Close()
+	}
 	s.stop()
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	if s.utp != nil {
-		s.utp.Close()
-	}
 	s.sockets.closeAll()
 	s.wg.Wait()
 	return nil
@@ -219,34 +213,4 @@ func (s *Swarm) post(f func()) {
 	case s.events <- f:
 	case <-s.ctx.Done():
 	}
-}
-
-// Slow start, as EZIO's --slow-start has it: a school's switch is not hit by everything at once.
-const (
-	slowStep   = 10_000_000 // bytes a second
-	slowPeriod = 10 * time.Second
-	slowSteps  = 10
-	burst      = 2 * maxBlock
-)
-
-func (s *Swarm) ramp() {
-	final := s.finalRate()
-	for step := 1; step <= slowSteps; step++ {
-		if limit := rate.Limit(step * slowStep); limit < final {
-			s.limiter.SetLimit(limit)
-		}
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-time.After(slowPeriod):
-		}
-	}
-	s.limiter.SetLimit(final)
-}
-
-func (s *Swarm) finalRate() rate.Limit {
-	if s.cfg.UploadLimit > 0 {
-		return rate.Limit(s.cfg.UploadLimit)
-	}
-	return rate.Inf
 }

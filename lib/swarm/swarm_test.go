@@ -98,7 +98,9 @@ func image(t *testing.T, pieces int, length int64) (*metainfo.Torrent, *ram) {
 
 func begin(t *testing.T, tor *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	t.Helper()
-	cfg.Listen = "127.0.0.1:0"
+	if cfg.Port == nil {
+		cfg.Listen = "127.0.0.1:0"
+	}
 	s := New(tor, st, cfg)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)

@@ -19,33 +19,33 @@ const (
 )
 
 // listenUTP is the UDP socket at our TCP address, nil when that is taken: it only spares others time.
-func (s *Swarm) listenUTP(a *net.TCPAddr) net.PacketConn {
+func (p *Port) listenUTP(a *net.TCPAddr) net.PacketConn {
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: a.IP, Port: a.Port, Zone: a.Zone})
 	if err != nil {
-		s.cfg.Log.Debug("no UDP socket to refuse uTP at", "err", err)
+		p.log.Debug("no UDP socket to refuse uTP at", "err", err)
 		return nil
 	}
 	return pc
 }
 
 // refuseUTP resets every connection that is begun, which takes no more bytes than it brought.
-func (s *Swarm) refuseUTP(pc net.PacketConn) {
+func (p *Port) refuseUTP() {
 	buf := make([]byte, 2048)
 	for {
-		n, from, err := pc.ReadFrom(buf)
+		n, from, err := p.utp.ReadFrom(buf)
 		if err != nil {
-			if s.ctx.Err() != nil {
+			if p.ctx.Err() != nil {
 				return
 			}
 			select { // some error that a packet of ours caused, or a network that is down
-			case <-s.ctx.Done():
+			case <-p.ctx.Done():
 				return
 			case <-time.After(100 * time.Millisecond):
 			}
 			continue
 		}
 		if reset := utpRefusal(buf[:n]); reset != nil {
-			_, _ = pc.WriteTo(reset, from) // if it is lost, the next attempt is answered
+			_, _ = p.utp.WriteTo(reset, from) // if it is lost, the next attempt is answered
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"ezio/lib/wire"
 )
 
@@ -61,7 +59,7 @@ func (c *conn) writeControl(control []byte) error {
 }
 
 func (c *conn) writeBlock(control []byte, b wire.Block) error {
-	if c.s.limiter.Limit() != rate.Inf {
+	if !c.s.throttle.free() {
 		// Messages do not wait for the limit.
 		if len(control) > 0 {
 			if err := c.writeControl(control); err != nil {
@@ -69,7 +67,7 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 			}
 			control = nil
 		}
-		if err := c.s.limiter.WaitN(c.s.ctx, int(b.Length)); err != nil {
+		if err := c.s.throttle.wait(c.s.ctx, int(b.Length)); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package swarm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Slow start, as EZIO's --slow-start has it: a school's switch is not hit by everything at once.
+const (
+	slowStep   = 10_000_000 // bytes a second
+	slowPeriod = 10 * time.Second
+	slowSteps  = 10
+	burst      = 2 * maxBlock
+)
+
+// A Throttle bounds what the swarms that share it upload together.
+type Throttle struct {
+	final   rate.Limit
+	slow    bool
+	limiter *rate.Limiter
+
+	mu    sync.Mutex
+	begun time.Time // of slow start; zero before it
+}
+
+// NewThrottle is a bound of limit bytes a second, 0 for none. With slowStart it begins, when the
+// first swarm does, with 10 MB/s and grows by as much every 10 s up to 100 MB/s, and only then to
+// the limit.
+func NewThrottle(limit int64, slowStart bool) *Throttle {
+	t := &Throttle{final: rate.Inf, slow: slowStart}
+	if limit > 0 {
+		t.final = rate.Limit(limit)
+	}
+	t.limiter = rate.NewLimiter(t.final, burst)
+	return t
+}
+
+// begin is told that a swarm has begun.
+func (t *Throttle) begin(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.begun.IsZero() {
+		t.begun = now
+	}
+}
+
+// limit is the bound at a time.
+func (t *Throttle) limit(now time.Time) rate.Limit {
+	if !t.slow {
+		return t.final
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	step := 1 + int(now.Sub(t.begun)/slowPeriod)
+	if step > slowSteps {
+		return t.final
+	}
+	return min(t.final, rate.Limit(step*slowStep))
+}
+
+// free says whether there is no bound now.
+func (t *Throttle) free() bool { return t.limit(time.Now()) == rate.Inf }
+
+// wait returns when n bytes, at most burst, may be sent.
+func (t *Throttle) wait(ctx context.Context, n int) error {
+	if l := t.limit(time.Now()); l != t.limiter.Limit() {
+		t.limiter.SetLimit(l)
+	}
+	return t.limiter.WaitN(ctx, n)
+}
