@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//go:build !amd64
+
+package sha1lanes
+
+var kernels set

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+// The 80 steps of FIPS 180-4, 6.1.2, for kernels that hold one word of each of their lanes in a vector
+// register. Whoever includes this says what RA to RE, the five working variables, and W0 to W15, the
+// last sixteen words of the message schedule, are, and how a word is scheduled and a step is done. The
+// working variables move along by being called by another's name in the next step, not by copies.
+//
+// SCHEDULE(W, W2, W8, W13)  W, of 16 steps ago, becomes W xor W2 xor W8 xor W13, rotated left by 1
+// CONSTANT(n)               the additive constant of steps 20n to 20n+19
+// CHOOSE, PARITY, MAJORITY(A, B, C, D, E, W)
+//                           one step: E becomes the next A, B is rotated left by 30
+
+#define ROUNDS \
+	CONSTANT(0) \
+	CHOOSE(RA, RB, RC, RD, RE, W0) \
+	CHOOSE(RE, RA, RB, RC, RD, W1) \
+	CHOOSE(RD, RE, RA, RB, RC, W2) \
+	CHOOSE(RC, RD, RE, RA, RB, W3) \
+	CHOOSE(RB, RC, RD, RE, RA, W4) \
+	CHOOSE(RA, RB, RC, RD, RE, W5) \
+	CHOOSE(RE, RA, RB, RC, RD, W6) \
+	CHOOSE(RD, RE, RA, RB, RC, W7) \
+	CHOOSE(RC, RD, RE, RA, RB, W8) \
+	CHOOSE(RB, RC, RD, RE, RA, W9) \
+	CHOOSE(RA, RB, RC, RD, RE, W10) \
+	CHOOSE(RE, RA, RB, RC, RD, W11) \
+	CHOOSE(RD, RE, RA, RB, RC, W12) \
+	CHOOSE(RC, RD, RE, RA, RB, W13) \
+	CHOOSE(RB, RC, RD, RE, RA, W14) \
+	CHOOSE(RA, RB, RC, RD, RE, W15) \
+	SCHEDULE(W0, W2, W8, W13) \
+	CHOOSE(RE, RA, RB, RC, RD, W0) \
+	SCHEDULE(W1, W3, W9, W14) \
+	CHOOSE(RD, RE, RA, RB, RC, W1) \
+	SCHEDULE(W2, W4, W10, W15) \
+	CHOOSE(RC, RD, RE, RA, RB, W2) \
+	SCHEDULE(W3, W5, W11, W0) \
+	CHOOSE(RB, RC, RD, RE, RA, W3) \
+	CONSTANT(1) \
+	SCHEDULE(W4, W6, W12, W1) \
+	PARITY(RA, RB, RC, RD, RE, W4) \
+	SCHEDULE(W5, W7, W13, W2) \
+	PARITY(RE, RA, RB, RC, RD, W5) \
+	SCHEDULE(W6, W8, W14, W3) \
+	PARITY(RD, RE, RA, RB, RC, W6) \
+	SCHEDULE(W7, W9, W15, W4) \
+	PARITY(RC, RD, RE, RA, RB, W7) \
+	SCHEDULE(W8, W10, W0, W5) \
+	PARITY(RB, RC, RD, RE, RA, W8) \
+	SCHEDULE(W9, W11, W1, W6) \
+	PARITY(RA, RB, RC, RD, RE, W9) \
+	SCHEDULE(W10, W12, W2, W7) \
+	PARITY(RE, RA, RB, RC, RD, W10) \
+	SCHEDULE(W11, W13, W3, W8) \
+	PARITY(RD, RE, RA, RB, RC, W11) \
+	SCHEDULE(W12, W14, W4, W9) \
+	PARITY(RC, RD, RE, RA, RB, W12) \
+	SCHEDULE(W13, W15, W5, W10) \
+	PARITY(RB, RC, RD, RE, RA, W13) \
+	SCHEDULE(W14, W0, W6, W11) \
+	PARITY(RA, RB, RC, RD, RE, W14) \
+	SCHEDULE(W15, W1, W7, W12) \
+	PARITY(RE, RA, RB, RC, RD, W15) \
+	SCHEDULE(W0, W2, W8, W13) \
+	PARITY(RD, RE, RA, RB, RC, W0) \
+	SCHEDULE(W1, W3, W9, W14) \
+	PARITY(RC, RD, RE, RA, RB, W1) \
+	SCHEDULE(W2, W4, W10, W15) \
+	PARITY(RB, RC, RD, RE, RA, W2) \
+	SCHEDULE(W3, W5, W11, W0) \
+	PARITY(RA, RB, RC, RD, RE, W3) \
+	SCHEDULE(W4, W6, W12, W1) \
+	PARITY(RE, RA, RB, RC, RD, W4) \
+	SCHEDULE(W5, W7, W13, W2) \
+	PARITY(RD, RE, RA, RB, RC, W5) \
+	SCHEDULE(W6, W8, W14, W3) \
+	PARITY(RC, RD, RE, RA, RB, W6) \
+	SCHEDULE(W7, W9, W15, W4) \
+	PARITY(RB, RC, RD, RE, RA, W7) \
+	CONSTANT(2) \
+	SCHEDULE(W8, W10, W0, W5) \
+	MAJORITY(RA, RB, RC, RD, RE, W8) \
+	SCHEDULE(W9, W11, W1, W6) \
+	MAJORITY(RE, RA, RB, RC, RD, W9) \
+	SCHEDULE(W10, W12, W2, W7) \
+	MAJORITY(RD, RE, RA, RB, RC, W10) \
+	SCHEDULE(W11, W13, W3, W8) \
+	MAJORITY(RC, RD, RE, RA, RB, W11) \
+	SCHEDULE(W12, W14, W4, W9) \
+	MAJORITY(RB, RC, RD, RE, RA, W12) \
+	SCHEDULE(W13, W15, W5, W10) \
+	MAJORITY(RA, RB, RC, RD, RE, W13) \
+	SCHEDULE(W14, W0, W6, W11) \
+	MAJORITY(RE, RA, RB, RC, RD, W14) \
+	SCHEDULE(W15, W1, W7, W12) \
+	MAJORITY(RD, RE, RA, RB, RC, W15) \
+	SCHEDULE(W0, W2, W8, W13) \
+	MAJORITY(RC, RD, RE, RA, RB, W0) \
+	SCHEDULE(W1, W3, W9, W14) \
+	MAJORITY(RB, RC, RD, RE, RA, W1) \
+	SCHEDULE(W2, W4, W10, W15) \
+	MAJORITY(RA, RB, RC, RD, RE, W2) \
+	SCHEDULE(W3, W5, W11, W0) \
+	MAJORITY(RE, RA, RB, RC, RD, W3) \
+	SCHEDULE(W4, W6, W12, W1) \
+	MAJORITY(RD, RE, RA, RB, RC, W4) \
+	SCHEDULE(W5, W7, W13, W2) \
+	MAJORITY(RC, RD, RE, RA, RB, W5) \
+	SCHEDULE(W6, W8, W14, W3) \
+	MAJORITY(RB, RC, RD, RE, RA, W6) \
+	SCHEDULE(W7, W9, W15, W4) \
+	MAJORITY(RA, RB, RC, RD, RE, W7) \
+	SCHEDULE(W8, W10, W0, W5) \
+	MAJORITY(RE, RA, RB, RC, RD, W8) \
+	SCHEDULE(W9, W11, W1, W6) \
+	MAJORITY(RD, RE, RA, RB, RC, W9) \
+	SCHEDULE(W10, W12, W2, W7) \
+	MAJORITY(RC, RD, RE, RA, RB, W10) \
+	SCHEDULE(W11, W13, W3, W8) \
+	MAJORITY(RB, RC, RD, RE, RA, W11) \
+	CONSTANT(3) \
+	SCHEDULE(W12, W14, W4, W9) \
+	PARITY(RA, RB, RC, RD, RE, W12) \
+	SCHEDULE(W13, W15, W5, W10) \
+	PARITY(RE, RA, RB, RC, RD, W13) \
+	SCHEDULE(W14, W0, W6, W11) \
+	PARITY(RD, RE, RA, RB, RC, W14) \
+	SCHEDULE(W15, W1, W7, W12) \
+	PARITY(RC, RD, RE, RA, RB, W15) \
+	SCHEDULE(W0, W2, W8, W13) \
+	PARITY(RB, RC, RD, RE, RA, W0) \
+	SCHEDULE(W1, W3, W9, W14) \
+	PARITY(RA, RB, RC, RD, RE, W1) \
+	SCHEDULE(W2, W4, W10, W15) \
+	PARITY(RE, RA, RB, RC, RD, W2) \
+	SCHEDULE(W3, W5, W11, W0) \
+	PARITY(RD, RE, RA, RB, RC, W3) \
+	SCHEDULE(W4, W6, W12, W1) \
+	PARITY(RC, RD, RE, RA, RB, W4) \
+	SCHEDULE(W5, W7, W13, W2) \
+	PARITY(RB, RC, RD, RE, RA, W5) \
+	SCHEDULE(W6, W8, W14, W3) \
+	PARITY(RA, RB, RC, RD, RE, W6) \
+	SCHEDULE(W7, W9, W15, W4) \
+	PARITY(RE, RA, RB, RC, RD, W7) \
+	SCHEDULE(W8, W10, W0, W5) \
+	PARITY(RD, RE, RA, RB, RC, W8) \
+	SCHEDULE(W9, W11, W1, W6) \
+	PARITY(RC, RD, RE, RA, RB, W9) \
+	SCHEDULE(W10, W12, W2, W7) \
+	PARITY(RB, RC, RD, RE, RA, W10) \
+	SCHEDULE(W11, W13, W3, W8) \
+	PARITY(RA, RB, RC, RD, RE, W11) \
+	SCHEDULE(W12, W14, W4, W9) \
+	PARITY(RE, RA, RB, RC, RD, W12) \
+	SCHEDULE(W13, W15, W5, W10) \
+	PARITY(RD, RE, RA, RB, RC, W13) \
+	SCHEDULE(W14, W0, W6, W11) \
+	PARITY(RC, RD, RE, RA, RB, W14) \
+	SCHEDULE(W15, W1, W7, W12) \
+	PARITY(RB, RC, RD, RE, RA, W15)
