@@ -12,50 +12,15 @@ import (
 	"ezio/lib/cli"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
-	"ezio/lib/limits"
 	"ezio/lib/metainfo"
 	"ezio/lib/progress"
 	"ezio/lib/store"
 	"ezio/lib/swarm"
 )
 
-// receive is the whole job: torrent, target, what is already there, the rest from the swarm, sync,
-// and a while of uploading.
-func receive(c *cli.Call, r *progress.Reporter) error {
-	if c.String("target") == "" {
-		return cli.Usagef("no target: -d is missing").WithHint("ezio-recv --help")
-	}
-	t, err := c.Torrent()
-	if err != nil {
-		return err
-	}
-	if err := cli.Pin(t, c.String("infohash")); err != nil {
-		return err
-	}
-	from, err := findSources(c, t)
-	if err != nil {
-		return err
-	}
-	if err := enoughRoom(t.Layout.Length, limits.Memory(), limits.Files()); err != nil {
-		return err
-	}
-	target, err := disk.OpenTarget(c.String("target"), targetOptions(t))
-	if err != nil {
-		return err
-	}
-	job := &job{c: c, r: r, t: t, from: from, target: target, store: store.New(t, target, target.Path())}
-	if err := job.run(); err != nil {
-		// What was received stays for the next run; a file that got nothing does not.
-		return errors.Join(err, target.Abandon())
-	}
-	if err := target.Close(); err != nil {
-		return fmt.Errorf("close %s: %w", target.Path(), err)
-	}
-	return nil
-}
-
-// A job is one deployment onto one target.
+// A job is one image onto one target.
 type job struct {
+	shared *deployment
 	c      *cli.Call
 	r      *progress.Reporter
 	t      *metainfo.Torrent
@@ -69,17 +34,18 @@ type job struct {
 
 func (j *job) run() error {
 	ctx := j.c.Context.Context
+	if err := j.enterRoom(ctx); err != nil {
+		return err
+	}
+	leaveRoom := sync.OnceFunc(func() { j.shared.room.leave(j.t.Layout.Length) })
+	defer leaveRoom()
 	j.keepTable()
 	if err := j.resume(ctx); err != nil {
 		return err
 	}
-	sw := swarm.New(j.t, j.store, swarm.Config{
-		Listen:     j.c.String("listen"),
-		Banned:     j.r.Banned,
-		ReadFailed: j.readFailed,
-	})
-	if err := sw.Start(); err != nil {
-		return cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
+	sw, err := j.join()
+	if err != nil {
+		return err
 	}
 	defer sw.Close()
 	announce := j.from.announce(ctx, sw, j.store)
@@ -91,9 +57,44 @@ func (j *job) run() error {
 	if err := j.finish(ctx); err != nil {
 		return err
 	}
+	leaveRoom()
 	announce.completed()
 	j.linger(ctx, sw)
 	return nil
+}
+
+// enterRoom waits until there is memory for this job beside the others.
+func (j *job) enterRoom(ctx context.Context) error {
+	room, length := j.shared.room, j.t.Layout.Length
+	if room.atOnce(length) {
+		return nil
+	}
+	j.r.Start("queued", func() progress.Sample {
+		return progress.Sample{Total: j.t.Layout.Size, Waiting: "the memory that other targets use"}
+	}, progress.Fields{"infohash": j.t.InfoHash.String()})
+	defer j.r.Stop()
+	return room.wait(ctx, length)
+}
+
+// join takes part in the torrent's swarm, on the port of all jobs. The same image for a second
+// target has a port of its own: a port is one peer of a swarm.
+func (j *job) join() (*swarm.Swarm, error) {
+	port, err := j.shared.port()
+	if err != nil {
+		return nil, err
+	}
+	cfg := swarm.Config{Port: port, Banned: j.r.Banned, ReadFailed: j.readFailed}
+	sw := swarm.New(j.t, j.store, cfg)
+	err = sw.Start()
+	if errors.Is(err, swarm.ErrSameTorrent) {
+		cfg.Port = nil
+		sw = swarm.New(j.t, j.store, cfg)
+		err = sw.Start()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sw, nil
 }
 
 // fetch returns when every piece is verified and written.

@@ -22,7 +22,7 @@ func TestEnoughRoom(t *testing.T) {
 		{1 << 20, 64 << 20, 1024, "there are 64 MiB of memory"},
 		{1 << 20, 1 << 30, 20, "only 20 files may be open"},
 	} {
-		err := enoughRoom(c.length, c.memory, c.files)
+		err := newRoom(c.memory, c.files, 1).enough(c.length)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || cli.Hint(err) == "") {
 			t.Errorf("%d, %d, %d: %v", c.length, c.memory, c.files, err)
 		}

@@ -23,6 +23,11 @@ func (c *Call) Torrent() (*metainfo.Torrent, error) {
 	if arg == "" {
 		return nil, Usagef("no torrent: -t is missing").WithHint("%s --help", c.Tool)
 	}
+	return c.TorrentAt(arg)
+}
+
+// TorrentAt reads and checks the torrent at arg: a file, "-" for standard input, or a URL.
+func (c *Call) TorrentAt(arg string) (*metainfo.Torrent, error) {
 	if arg == "-" && IsTerminal(c.Stdin) {
 		return nil, Usagef("-t -: standard input is a terminal")
 	}

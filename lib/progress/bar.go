@@ -42,9 +42,7 @@ func (b *bar) update(f figures) {
 
 // finish leaves the phase's last state above the cursor.
 func (b *bar) finish(f figures) {
-	width := b.width()
-	io.WriteString(b.stderr, b.over(layout(f, true, width), width)+"\n")
-	b.line = ""
+	b.end(layout(f, true, b.width()))
 }
 
 func (b *bar) note(text string) {
@@ -54,6 +52,12 @@ func (b *bar) note(text string) {
 		text += "\n" + rest
 	}
 	io.WriteString(b.stderr, text+"\n"+b.line)
+}
+
+// end puts a whole line in the place of the bar.
+func (b *bar) end(text string) {
+	io.WriteString(b.stderr, b.over(text, b.width())+"\n")
+	b.line = ""
 }
 
 // over is what puts text in the place of the line on the terminal. It blanks no further than the

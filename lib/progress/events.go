@@ -24,9 +24,15 @@ type field struct {
 
 // events writes one JSON object per line. Sending to a nil *events does nothing.
 type events struct {
-	stdout io.Writer
+	out    *output
 	stderr io.Writer // for notes
-	err    error     // of the first write that failed
+	name   []field   // which of several jobs it is, in each of its events
+}
+
+// An output is where events go, of one job or of several.
+type output struct {
+	w   io.Writer
+	err error // of the first write that failed
 }
 
 func (e *events) update(f figures) { e.send("progress", progressFields(f), nil) }
@@ -63,11 +69,11 @@ func progressFields(f figures) []field {
 
 // send writes an event. After a failed write a line may be half there, so nothing may follow it.
 func (e *events) send(event string, own []field, more Fields) {
-	if e == nil || e.err != nil {
+	if e == nil || e.out.err != nil {
 		return
 	}
-	if _, err := e.stdout.Write(encode(event, time.Now(), own, more)); err != nil {
-		e.err = fmt.Errorf("write event %s: %w", event, err)
+	if _, err := e.out.w.Write(encode(event, time.Now(), slices.Concat(own, e.name), more)); err != nil {
+		e.out.err = fmt.Errorf("write event %s: %w", event, err)
 	}
 }
 

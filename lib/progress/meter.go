@@ -33,6 +33,8 @@ type figures struct {
 	mean    rates         // over the phase
 	eta     int64         // seconds left, rounded up; -1 when unknown
 
+	over bool // the phase is, in a bar of several jobs
+
 	// What a phase never did is not worth a zero in its line.
 	downSeen, upSeen, peersSeen bool
 }

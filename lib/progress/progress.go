@@ -78,7 +78,7 @@ type Reporter struct {
 	phase  *phase     // guarded by turn
 	exited bool       // guarded by turn
 
-	mu sync.Mutex // held over each output
+	mu *sync.Mutex // held over each output; shared by what Split makes
 }
 
 // New makes a Reporter. It writes nothing and starts nothing.
@@ -89,12 +89,12 @@ func New(c Config) *Reporter {
 	if c.Stderr == nil {
 		c.Stderr = io.Discard
 	}
-	r := &Reporter{tool: c.Tool, quiet: c.Quiet, interval: lineInterval}
+	r := &Reporter{tool: c.Tool, quiet: c.Quiet, interval: lineInterval, mu: new(sync.Mutex)}
 	switch mode := c.resolve(); mode {
 	case Bar:
 		r.show, r.interval = newBar(c.Stderr), barInterval
 	case JSON:
-		r.events = &events{stdout: c.Stdout, stderr: c.Stderr}
+		r.events = &events{out: &output{w: c.Stdout}, stderr: c.Stderr}
 		r.show = r.events
 	case Plain:
 		r.show = &plain{tool: c.Tool, stderr: c.Stderr}
@@ -265,7 +265,7 @@ func (r *Reporter) Err() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.events.err
+	return r.events.out.err
 }
 
 // shows tells whether phases and events lead anywhere.

@@ -320,6 +320,7 @@ func (l *loop) onPiece(i int) {
 		})
 	}
 	if l.have.All() {
+		l.s.mem.empty()
 		l.s.completed.Do(func() { close(l.s.complete) })
 	}
 }

@@ -220,6 +220,13 @@ func (m *memory) close(i int) {
 	}
 }
 
+// empty gives the free buffers back to the system: everything is here, and others may need them.
+func (m *memory) empty() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free = nil
+}
+
 // lost says that a piece that was written cannot be read back: it may be received again.
 func (m *memory) lost(i int) {
 	m.mu.Lock()

@@ -16,10 +16,10 @@ import (
 	"ezio/lib/wire"
 )
 
-var (
-	errUnknownTorrent = errors.New("it wants a torrent that is not here")
-	errSameTorrent    = errors.New("this torrent is on the port already")
-)
+var errUnknownTorrent = errors.New("it wants a torrent that is not here")
+
+// ErrSameTorrent is why Start fails for a second swarm of a torrent on one Port.
+var ErrSameTorrent = errors.New("this torrent is on the port already")
 
 // Connections whose handshake is not finished cost a descriptor and a goroutine each and come from
 // anybody. An honest one is over in a round trip.
@@ -102,7 +102,7 @@ func (p *Port) attach(s *Swarm) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.swarms[s.torrent.InfoHash] != nil {
-		return errSameTorrent
+		return ErrSameTorrent
 	}
 	p.swarms[s.torrent.InfoHash] = s
 	return nil

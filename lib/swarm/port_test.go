@@ -86,7 +86,7 @@ func TestATorrentIsOnAPortOnce(t *testing.T) {
 	p := listenPort(t)
 	begin(t, tor, store.NewSource(tor, disk, "seed"), Config{Port: p})
 	twin := New(tor, store.NewSource(tor, disk, "seed"), Config{Port: p})
-	if err := twin.Start(); !errors.Is(err, errSameTorrent) {
+	if err := twin.Start(); !errors.Is(err, ErrSameTorrent) {
 		t.Fatalf("error %v", err)
 	}
 }

@@ -368,6 +368,9 @@ func TestMemoryAnswersForWhatItHolds(t *testing.T) {
 	if _, no := m.claim(block(0, 3, 1), b); no == nil || len(no.here) != 1 || !m.holds(no.here[0]) {
 		t.Fatalf("a late block of a written piece: %+v", no)
 	}
+	if m.empty(); m.free != nil {
+		t.Fatal("buffers are kept that nobody needs")
+	}
 	m.lost(0)
 	if _, no := m.claim(block(0, 3, 1), b); no != nil {
 		t.Fatalf("a lost piece cannot come again: %+v", no)
