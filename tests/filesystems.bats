@@ -143,6 +143,8 @@ fat() {
 	via fuse ntfs-3g
 	deploy NTFS
 	ntfsinfo -m "$DEV"
+	ntfsfix -n "$DEV" # which also wants the copy of the boot sector, behind the last block
+	cmp <(head -c 512 "$DEV") <(tail -c 512 "$DEV")
 	same "$(small)" fuse ntfs-3g
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 
 	"ezio/lib/capture/blockmap"
 	"ezio/lib/disk"
@@ -88,26 +87,32 @@ func isTable(name string) bool {
 	return name == partition.GPT || name == partition.DOS || name == "PMBR"
 }
 
-// usedBlocks asks partclone's program for a filesystem.
+// usedBlocks asks partclone's program for a filesystem, and adds what that leaves out.
 func usedBlocks(ctx context.Context, src *disk.Source, fsType string) (*plan, error) {
 	program, ok := partclone.ProgramFor(fsType)
 	if !ok {
 		return nil, ErrUnknownFilesystem
+	}
+	if _, err := program.Find(); err != nil {
+		return nil, fmt.Errorf("%s is not installed", program.Commands[0])
 	}
 	if err := blockmap.Check(src, program.Filesystem); err != nil {
 		return nil, err
 	}
 	used, err := partclone.UsedBlocks(ctx, program, src.Path())
 	switch {
-	case errors.Is(err, exec.ErrNotFound):
-		return nil, fmt.Errorf("%s is not installed", program.Commands[0])
 	case err != nil:
 		return nil, err
 	case used.Size > src.Size(): // cut off, or of a set of devices: not a source to be clever with
 		return nil, fmt.Errorf("the filesystem has %d bytes, its device only %d", used.Size, src.Size())
 	}
+	outside, err := blockmap.Outside(src, program.Filesystem, src.Size())
+	if err != nil {
+		return nil, err
+	}
 	p := &plan{
-		extents: used.Extents, blockSize: used.BlockSize, deviceSize: src.Size(), filesystem: used.Filesystem,
+		extents:   partition.Union(append(outside, used.Extents...)),
+		blockSize: used.BlockSize, deviceSize: src.Size(), filesystem: used.Filesystem,
 	}
 	if p.blockSize > 0 {
 		p.blocks = used.Size / p.blockSize

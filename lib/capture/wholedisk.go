@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/dustin/go-humanize"
 
@@ -155,12 +154,7 @@ func planPart(ctx context.Context, src *disk.Source, part partition.Part, sector
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", probe.Type, err)
 	}
-	list := slices.Clone(p.extents)
-	if p.filesystem == "NTFS" {
-		// The copy of the boot sector is behind the last cluster, so not in partclone's map.
-		list = append(list, extent.Extent{Offset: part.Length - sector, Length: sector})
-	}
-	return partition.Union(list), p.filesystem, nil
+	return p.extents, p.filesystem, nil
 }
 
 // maxSwapPage is the largest page of any machine that Linux runs on, in bytes.

@@ -6,10 +6,12 @@
 // They cannot while there are changes that are only in the journal, because the filesystem was in
 // use when its machine stopped or its image was taken. The next mount replays them. Until then the
 // maps on the disk are older than the files: partclone takes blocks of recent files for free ones,
-// and its programs for ext4, XFS, btrfs and F2FS do not notice. In a copy made by such a map those
+// and its programs for ext4, XFS, btrfs, F2FS, exFAT, minix and JFS do not notice. In a copy made by such a map those
 // files hold whatever the target held before, or it cannot be mounted at all. Nor can they when the
 // filesystem spans devices, since its addresses then are not those of this one; nor those of FAT12,
 // which partclone misreads.
+//
+// Some filesystems also keep a backup where no map reaches: Outside says where.
 //
 // When in doubt the answer is no: it costs a larger capture, no data.
 package blockmap
@@ -32,8 +34,9 @@ var (
 // A check looks at the disk from the filesystem's first byte.
 type check func(disk io.ReaderAt) error
 
-// checks are by partclone's name of the filesystem. The others keep no journal, or partclone's
-// program itself refuses them when they were not cleanly unmounted (FAT, NTFS).
+// checks are by partclone's name of the filesystem. Of the others partclone's program itself refuses
+// NTFS and, of FAT, 16 and 32 when they were not cleanly unmounted; APFS and reiser4 write where
+// nothing was and switch over in one step.
 var checks = map[string]check{
 	"EXTFS":    ext,
 	"XFS":      xfs,
@@ -41,6 +44,13 @@ var checks = map[string]check{
 	"F2FS":     f2fs,
 	"HFS Plus": hfsPlus,
 	"FAT":      fat,
+	"EXFAT":    exfat,
+	"MINIX":    minix,
+	"REISERFS": reiserfs,
+	"JFS":      jfs,
+	"NILFS":    nilfs,
+	"UFS":      ufs,
+	"VMFS":     vmfs,
 }
 
 // Check is nil when the maps of a filesystem, by partclone's name of it, can be believed. Otherwise

@@ -241,7 +241,7 @@ func TestFlags(t *testing.T) {
 
 // What is not understood is pending, and what cannot be read an error.
 func TestStrange(t *testing.T) {
-	zeros := make([]byte, 1<<20)
+	zeros := make([]byte, 4<<20)
 	for filesystem := range checks {
 		if err := Check(bytes.NewReader(zeros), filesystem); err != ErrJournal {
 			t.Errorf("zeros as %s: %v", filesystem, err)
