@@ -3,8 +3,8 @@
 // Package hasher computes piece sums on all cores from one sequential read of the source.
 //
 // One piece is read at a time, in order, so that a spinning disk sees one stream; SHA-1 of different
-// pieces runs in parallel; results come back in order. Memory is a fixed number of piece buffers,
-// whatever the size of the source.
+// pieces runs in parallel, on each core of as many as lib/sha1lanes takes at once; results come back in
+// order. Memory is a fixed number of piece buffers, whatever the size of the source.
 package hasher
 
 import (
@@ -15,14 +15,13 @@ import (
 
 	"ezio/lib/limits"
 	"ezio/lib/piece"
+	"ezio/lib/sha1lanes"
 )
-
-// budget is how many bytes of piece buffers one run may hold, except that two are always allowed.
-func budget() int64 { return min(128<<20, limits.Memory()/8) }
 
 // Options tune a run; the zero value is right for a tool.
 type Options struct {
-	Workers int // hashing goroutines; 0 means one a core
+	Workers int   // cores to use; 0 means all
+	Memory  int64 // bytes of piece buffers, but two are always allowed; 0 means 128 MiB or less
 }
 
 // Result is the outcome for one piece.
@@ -112,15 +111,22 @@ func Stream(ctx context.Context, r io.Reader, length int64, opt Options, progres
 	return sums, total, nil
 }
 
-// buffers is how many piece buffers, and goroutines to fill and hash them, a run gets: one for each
-// worker and one being read meanwhile, within the budget.
-func buffers(length int64, workers, pieces int) int {
-	return max(1, min(workers+1, max(2, int(budget()/length)), pieces))
+// share is how many workers a run gets, and how many piece buffers each of them. There is one worker
+// more than cores: somebody reads meanwhile.
+func (o Options) share(length int64, pieces int) (workers, batch int) {
+	memory := o.Memory
+	if memory <= 0 {
+		memory = min(128<<20, limits.Memory()/8)
+	}
+	cores := o.Workers
+	if cores <= 0 {
+		cores = runtime.GOMAXPROCS(0)
+	}
+	return divide(max(1, min(max(2, int(memory/length)), pieces)), cores, sha1lanes.Width())
 }
 
-func workers(opt Options) int {
-	if opt.Workers > 0 {
-		return opt.Workers
-	}
-	return runtime.GOMAXPROCS(0)
+// divide shares buffers among cores, at most width to each.
+func divide(buffers, cores, width int) (workers, batch int) {
+	workers = min(cores+1, buffers)
+	return workers, min(width, buffers/workers)
 }

@@ -100,7 +100,10 @@ func TestUnreadablePieceDoesNotStopTheRest(t *testing.T) {
 	src := data(6 * piece.MinLength)
 	l := piece.Layout{Length: piece.MinLength, Size: int64(len(src))}
 	var bad, good int
-	err := Each(context.Background(), badAt{bytes.NewReader(src), 2*piece.MinLength + 5}, l, nil, Options{Workers: 3}, func(r Result) error {
+	err := Each(context.Background(), badAt{bytes.NewReader(src), 2*piece.MinLength + 5}, l, nil, Options{Workers: 1}, func(r Result) error {
+		if off, n := l.Span(r.Index); r.Err == nil && r.Sum != sha1.Sum(src[off:off+n]) {
+			t.Errorf("piece %d: wrong sum", r.Index)
+		}
 		if r.Err != nil {
 			if r.Index != 2 || !errors.Is(r.Err, errBad) {
 				t.Errorf("piece %d: %v", r.Index, r.Err)
@@ -151,20 +154,38 @@ func TestEndsEarlyWithoutLeftovers(t *testing.T) {
 	}
 }
 
-func TestBuffersStayInBudget(t *testing.T) {
-	for _, c := range []struct {
-		length int64
-		w, n   int
-		want   int
-	}{
-		{16 << 20, 2, 1000, 3},
-		{16 << 20, 64, 1000, 8},
-		{64 << 20, 64, 1000, 2},
-		{256 << 10, 2, 1, 1},
-		{256 << 10, 64, 1000, 65},
+func TestBuffersAreShared(t *testing.T) {
+	for _, c := range []struct{ buffers, cores, width, workers, batch int }{
+		{8, 2, 16, 3, 2},
+		{8, 64, 16, 8, 1},
+		{2, 64, 16, 2, 1},
+		{1, 2, 2, 1, 1},
+		{128, 2, 16, 3, 16},
+		{128, 2, 1, 3, 1},
+		{512, 64, 16, 65, 7},
 	} {
-		if got := buffers(c.length, c.w, c.n); got != c.want {
-			t.Errorf("buffers(%d, %d, %d) = %d, want %d", c.length, c.w, c.n, got, c.want)
+		workers, batch := divide(c.buffers, c.cores, c.width)
+		if workers != c.workers || batch != c.batch {
+			t.Errorf("%+v: %d workers with %d each", c, workers, batch)
+		}
+	}
+	for _, c := range []struct {
+		opt    Options
+		length int64
+		pieces int
+		most   int64 // bytes in all
+	}{
+		{Options{Workers: 2}, 16 << 20, 1000, 128 << 20},
+		{Options{Workers: 64}, 16 << 20, 1000, 128 << 20},
+		{Options{Workers: 64}, 64 << 20, 1000, 128 << 20},
+		{Options{Workers: 2}, 256 << 10, 1, 256 << 10},
+		{Options{Workers: 1}, 1 << 20, 5, 5 << 20},
+		{Options{Workers: 4, Memory: 10 << 20}, 1 << 20, 1000, 10 << 20},
+		{Options{Workers: 1, Memory: 1}, 64 << 20, 1000, 128 << 20},
+	} {
+		workers, batch := c.opt.share(c.length, c.pieces)
+		if got := int64(workers*batch) * c.length; got > c.most || workers < 1 || batch < 1 {
+			t.Errorf("%+v, pieces of %d: %d workers with %d each", c.opt, c.length, workers, batch)
 		}
 	}
 }

@@ -24,37 +24,42 @@ type line struct {
 	end  bool
 }
 
-// read fills buf with the next piece; more is false when there is none.
-func (l *line) read(ctx context.Context, buf []byte) (j job, more bool) {
+// read fills buffers with the next pieces, as many as there are of either, and says which. No more are
+// to come when it is fewer than there are buffers.
+func (l *line) read(ctx context.Context, buffers [][]byte, jobs []job) []job {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.end || ctx.Err() != nil {
-		return job{}, false
+	for _, buf := range buffers {
+		if l.end || ctx.Err() != nil {
+			break
+		}
+		res, more := l.fill(buf)
+		if l.end = !more; l.end {
+			break
+		}
+		jobs = append(jobs, job{l.next, res})
+		l.next++
 	}
-	j.seq = l.next
-	l.next++
-	j.res, more = l.fill(buf)
-	l.end = !more
-	return j, more
+	return jobs
 }
 
 // run has workers read pieces by fill, one after the other, and hash them, side by side; fn gets the
 // results in order, from the caller's goroutine. fill says more=false when there is nothing further.
-// Whoever has read a piece hashes it: it is in that core's cache. With one worker more than cores
+// Whoever has read pieces hashes them: they are in that core's cache. With one worker more than cores
 // somebody is free to read while all cores hash. Whatever ends the run, every goroutine has returned
 // when run does.
 func run(ctx context.Context, length int64, pieces int, opt Options, fill func([]byte) (Result, bool), fn func(Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	source := &line{fill: fill}
-	nw := buffers(length, workers(opt), pieces)
-	done := make(chan job, nw)
+	nw, batch := opt.share(length, pieces)
+	done := make(chan job, nw*batch)
 
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	var working sync.WaitGroup
 	for range nw {
-		working.Go(func() { work(ctx, source, length, done) })
+		working.Go(func() { work(ctx, source, length, batch, done) })
 	}
 	wg.Go(func() {
 		working.Wait()
@@ -66,22 +71,36 @@ func run(ctx context.Context, length int64, pieces int, opt Options, fill func([
 	return ctx.Err()
 }
 
-func work(ctx context.Context, source *line, length int64, done chan<- job) {
-	var buf []byte
+// work reads a batch of pieces and hashes them together, again and again.
+func work(ctx context.Context, source *line, length int64, batch int, done chan<- job) {
+	buffers := make([][]byte, batch)
+	jobs := make([]job, 0, batch)
+	sums := make([]piece.Hash, batch)
+	data := make([][]byte, 0, batch)
+	for i := range buffers {
+		buffers[i] = make([]byte, length)
+	}
 	for {
-		if buf == nil {
-			buf = make([]byte, length)
+		jobs, data = source.read(ctx, buffers, jobs[:0]), data[:0]
+		for i, j := range jobs {
+			if j.res.Err == nil {
+				data = append(data, buffers[i][:j.res.Bytes])
+			}
 		}
-		j, more := source.read(ctx, buf)
-		if !more {
-			return
+		piece.Sums(sums[:len(data)], data)
+		next := 0
+		for _, j := range jobs {
+			if j.res.Err == nil {
+				j.res.Sum = sums[next]
+				next++
+			}
+			select {
+			case done <- j:
+			case <-ctx.Done():
+				return
+			}
 		}
-		if j.res.Err == nil {
-			j.res.Sum = piece.Sum(buf[:j.res.Bytes])
-		}
-		select {
-		case done <- j:
-		case <-ctx.Done():
+		if len(jobs) < batch {
 			return
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"ezio/lib/sha1lanes"
 )
 
 // Piece lengths in bytes. A receiver holds whole pieces in memory before it writes them, so the
@@ -35,6 +37,10 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // Sum is the Hash of b.
 func Sum(b []byte) Hash { return sha1.Sum(b) }
+
+// Sums sets each of sums to the Hash of the data in its place. On most CPUs that takes much less time
+// than Sum of one after the other: see lib/sha1lanes, whose Width says how many to give it.
+func Sums(sums []Hash, data [][]byte) { sha1lanes.Sums(sums, data) }
 
 // CheckLength accepts a power of two from MinLength to MaxLength.
 func CheckLength(n int64) error {

@@ -211,13 +211,18 @@ func (s *Store) Sync() error {
 	return nil
 }
 
+// scanMemory bounds the bytes in memory of a Scan: a receiver, which needs about as many afterwards, may
+// have little.
+const scanMemory = 48 << 20
+
 // Scan rehashes pieces on the disk and sets what is present accordingly; which selects pieces
 // (ascending), nil means all. A piece that cannot be read is not present. progress hears of each
 // piece's bytes and whether it matched.
 func (s *Store) Scan(ctx context.Context, which []int, progress func(bytes int64, ok bool)) error {
-	var opt hasher.Options
+	opt := hasher.Options{Memory: scanMemory}
 	if which != nil && len(which) <= sampleCount {
-		opt.Workers = 1 // a sample is not worth the memory of many pieces at once
+		// A sample is not worth the memory of many pieces at once.
+		opt = hasher.Options{Workers: 1, Memory: 2 * s.torrent.Layout.Length}
 	}
 	return hasher.Each(ctx, s.image, s.torrent.Layout, which, opt, func(r hasher.Result) error {
 		ok := r.Err == nil && r.Sum == s.torrent.Pieces[r.Index]
