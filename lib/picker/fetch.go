@@ -19,6 +19,9 @@ type source struct {
 	inflight  []wire.Block
 	bytes     int64     // of inflight
 	busySince time.Time // when it was first asked for what is in flight
+	came      time.Time // when it last brought something
+	given     int64     // bytes it brought altogether
+	naps      int       // how often it was left alone since
 	rate      float64
 	fresh     int64 // bytes since the last tick
 	offerer
@@ -50,11 +53,16 @@ const (
 	aheadMax  = 16 << 20
 
 	foreignAhead = 4 << 20
+	untriedAhead = 256 << 10 // as long as a foreign client has brought nothing
 )
 
 func (q *peer) ahead() int64 {
 	least := int64(aheadMin * q.tr.Block)
-	if q.tr.Block <= chunk {
+	switch {
+	case q.tr.Block > chunk:
+	case q.src.given == 0:
+		least = untriedAhead
+	default:
 		least = foreignAhead // some look at their uplinks twice a second, and send no more than this each time
 	}
 	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
@@ -118,7 +126,8 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 	if q := p.peers[id]; q != nil {
 		q.src.settle(b)
 		q.src.fresh += int64(b.Length)
-		q.src.rests = time.Time{}
+		q.src.given += int64(b.Length)
+		q.src.came, q.src.rests, q.src.naps = now, time.Time{}, 0
 		p.down.gauge.fresh += int64(b.Length)
 		q.src.idle = false
 	}
@@ -201,13 +210,29 @@ func (p *Picker) Opened(i int) bool { return p.open.of[i] != nil }
 // Verified says that a piece is on the disk.
 func (p *Picker) Verified(i int) {
 	p.open.remove(i, true)
+	p.unknown.Clear(i)
 	p.have.Set(i)
+	delete(p.suspect, i)
 	p.offers.dry = false
 	p.wakeAll()
 }
 
-// Failed says that a piece was not what it should be: all of it is missing again.
+// Missing says that a piece of which that was not known is not here.
+func (p *Picker) Missing(i int) {
+	if !p.unknown.Has(i) {
+		return
+	}
+	p.unknown.Clear(i)
+	p.open.not.Clear(i)
+	p.offers.dry = false
+	p.invite(i)
+	p.wakeAll()
+}
+
+// Failed says that a piece was not what it should be: all of it is missing again. It is fetched from
+// one peer next, if that one sends: then it is plain whose it was.
 func (p *Picker) Failed(i int) {
+	p.suspect[i] = true
 	if o := p.open.of[i]; o != nil {
 		for _, q := range p.order {
 			for _, b := range slices.Clone(q.src.inflight) {
@@ -229,7 +254,7 @@ func (p *Picker) fetch() {
 		return
 	}
 	for _, q := range p.order {
-		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) {
+		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) || p.unproven(q) {
 			continue
 		}
 		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead() && len(q.src.inflight) < q.tr.Queue {
@@ -259,7 +284,7 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 	var mine, join *open
 	for _, o := range p.open.list {
 		switch {
-		case o.missing == 0 || !q.has.Has(o.index):
+		case o.missing == 0 || !q.has.Has(o.index) || p.reserved(o, q):
 		case o.owner == q:
 			if mine == nil || o.index < mine.index {
 				mine = o
@@ -363,7 +388,7 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 	}
 	var oldest *open
 	for _, o := range p.open.list {
-		if o.owner == q || o.whole() || !q.has.Has(o.index) {
+		if o.owner == q || o.whole() || !q.has.Has(o.index) || p.reserved(o, q) || p.untried(q, o.index) {
 			continue
 		}
 		if !ending && (o.received > 0 || p.now.Sub(o.progress) < patience) {
@@ -377,9 +402,87 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 		}
 	}
 	if oldest == nil {
-		return wire.Block{}, false
+		return p.relieve(q)
 	}
 	return p.doublable(oldest, q, ending)
+}
+
+// silentTime is how long a peer may send nothing of what it was asked for before an idle one gets its
+// work: longer if it is known to be slow (see late).
+const silentTime = 2 * time.Second
+
+// mostNaps bounds for how long a peer that sends nothing is left alone.
+const mostNaps = 4
+
+// unproven says whether a peer has brought nothing yet of what it was first asked for: it is asked for
+// no more till then.
+func (p *Picker) unproven(q *peer) bool { return q.src.given == 0 && q.src.began(p.now) }
+
+// untried says whether q has brought nothing yet and another, which has, can be asked for a piece
+// instead: those who only claim would pass the last pieces round among themselves.
+func (p *Picker) untried(q *peer, i int) bool {
+	return q.src.given == 0 && slices.ContainsFunc(p.order, func(r *peer) bool {
+		return r.src.given > 0 && !r.src.choked && r.has.Has(i) && !p.silent(r) && !p.now.Before(r.src.rests)
+	})
+}
+
+// silent says whether nothing comes of what a peer was asked for.
+func (p *Picker) silent(q *peer) bool {
+	if len(q.src.inflight) == 0 {
+		return false
+	}
+	last := q.src.busySince
+	if q.src.came.After(last) {
+		last = q.src.came
+	}
+	return p.now.Sub(last) > late(silentTime, q)
+}
+
+// late is how long to wait for the next block of a peer, at least least.
+func late(least time.Duration, q *peer) time.Duration {
+	if r := q.src.rate; r > 0 {
+		least = max(least, time.Duration(4*float64(q.tr.Block)/r*float64(time.Second)))
+	}
+	return min(least, memory)
+}
+
+// reserved says whether an open piece is not for q to help with: it was wrong once, and comes from
+// another alone now.
+func (p *Picker) reserved(o *open, q *peer) bool {
+	return p.suspect[o.index] && o.owner != nil && o.owner != q && p.now.Sub(o.progress) < patience
+}
+
+// relieve gives q, which is idle, the work of a peer that is silent: peers that claim everything and
+// send nothing would keep the last pieces among themselves.
+func (p *Picker) relieve(q *peer) (wire.Block, bool) {
+	for _, r := range p.order {
+		if r == q || !p.silent(r) || !slices.ContainsFunc(r.src.inflight, func(b wire.Block) bool {
+			return q.has.Has(int(b.Piece)) && !p.untried(q, int(b.Piece))
+		}) {
+			continue
+		}
+		p.rest(r)
+		return p.pick(q)
+	}
+	return wire.Block{}, false
+}
+
+// rest takes back what a peer was asked for, and leaves it alone for a while.
+func (p *Picker) rest(r *peer) {
+	for _, b := range slices.Clone(r.src.inflight) {
+		r.src.settle(b)
+		if o := p.open.of[int(b.Piece)]; o != nil {
+			o.unask(b)
+		}
+		p.act(Action{Kind: Cancel, Peer: r.id, Block: b})
+	}
+	for _, o := range slices.Clone(p.open.list) {
+		if o.owner == r {
+			p.orphan(o)
+		}
+	}
+	r.src.naps = min(r.src.naps+1, mostNaps)
+	r.src.rests = p.now.Add(memory * time.Duration(r.src.naps))
 }
 
 // ending says whether no piece is left that nobody is asked for.

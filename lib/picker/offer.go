@@ -291,7 +291,7 @@ func (p *Picker) Offered(id ID, i int, rate int64, now time.Time) {
 	case now.Before(q.src.rests):
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
-	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || o != nil && !p.free(o) && !p.slower(o.owner, rate):
+	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || p.unknown.Has(i) || o != nil && !p.free(o) && !p.slower(o.owner, rate):
 		if q.src.declined == nil {
 			q.src.declined = map[int]bool{}
 		}
@@ -429,11 +429,7 @@ func (p *Picker) release() {
 
 // stuck says whether a piece should have made progress.
 func (p *Picker) stuck(o *open) bool {
-	wait := 2 * patience
-	if r := o.owner.src.rate; r > 0 {
-		wait = max(wait, time.Duration(4*float64(o.owner.tr.Block)/r*float64(time.Second)))
-	}
-	return p.now.Sub(o.progress) > min(wait, memory)
+	return p.now.Sub(o.progress) > late(2*patience, o.owner)
 }
 
 // orphan leaves an open piece to whoever offers it next.

@@ -67,9 +67,12 @@ type Traits struct {
 type Config struct {
 	Layout piece.Layout
 	Have   *piece.Bitfield // pieces present at the start; the picker keeps its own copy
-	Budget int             // how many pieces may be open, that is in memory, at a time
-	Seed   bool            // reveal pieces one by one (super-seeding) instead of all at once
-	Rand   *rand.Rand
+	// Unknown are pieces of which it is still being found out whether they are here, nil for none. They
+	// are not asked for until Missing says so; Verified says that they are here.
+	Unknown *piece.Bitfield
+	Budget  int  // how many pieces may be open, that is in memory, at a time
+	Seed    bool // reveal pieces one by one (super-seeding) instead of all at once
+	Rand    *rand.Rand
 }
 
 // A Picker is the state of one torrent's decisions. It belongs to one goroutine.
@@ -80,6 +83,8 @@ type Picker struct {
 	peers   map[ID]*peer
 	order   []*peer // in order of joining, so that iteration is repeatable
 	open    openPieces
+	unknown *piece.Bitfield
+	suspect map[int]bool // pieces that were wrong and are not here yet
 	actions []Action
 	now     time.Time
 	ticked  time.Time
@@ -116,10 +121,21 @@ func New(cfg Config) *Picker {
 		avail: make([]int32, n),
 		peers: map[ID]*peer{},
 		open:  newOpenPieces(cfg.Have),
+
+		suspect: map[int]bool{},
 	}
 	p.up.slots.slotRules, p.down.slots.slotRules = shared, matched
 	if n < fewPieces && cfg.Layout.Length >= longPiece {
 		p.match()
+	}
+	if p.unknown = cfg.Unknown; p.unknown == nil {
+		p.unknown = piece.NewBitfield(n)
+	}
+	p.unknown = p.unknown.Clone()
+	for i := range n {
+		if p.unknown.Has(i) {
+			p.open.not.Set(i)
+		}
 	}
 	p.reveal.init(n)
 	return p

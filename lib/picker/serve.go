@@ -91,6 +91,12 @@ func (p *Picker) Sent(id ID, b wire.Block) {
 	}
 }
 
+// Waits says whether a peer has asked for something that was not sent yet.
+func (p *Picker) Waits(id ID) bool {
+	q := p.peers[id]
+	return q != nil && (len(q.snk.queue) > 0 || q.snk.handed > 0)
+}
+
 // Dropped says that a connection will not send a block that it was handed.
 func (p *Picker) Dropped(id ID, b wire.Block) {
 	if q := p.peers[id]; q != nil {

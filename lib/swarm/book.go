@@ -62,11 +62,11 @@ func (l *loop) learn(list []netip.AddrPort) {
 }
 
 // due lists addresses to dial now, at most n: those that have waited longest first, so that many
-// dead ones do not keep it from the others.
-func (b *addressBook) due(now time.Time, n int) []netip.AddrPort {
+// dead ones do not keep it from the others. Those that not says yes to are left out.
+func (b *addressBook) due(now time.Time, n int, not func(netip.AddrPort) bool) []netip.AddrPort {
 	var list []netip.AddrPort
 	for _, a := range b.order {
-		if e := b.entries[a]; !e.dialing && e.incoming == 0 && !e.self && !now.Before(e.next) {
+		if e := b.entries[a]; !e.dialing && e.incoming == 0 && !e.self && !now.Before(e.next) && !not(a) {
 			list = append(list, a)
 		}
 	}
@@ -165,6 +165,9 @@ func (l *loop) onExtended(c *conn, id byte, payload []byte) {
 		if !c.outgoing && c.ext.Port != 0 && !c.listen.IsValid() {
 			c.listen = netip.AddrPortFrom(c.addr.Addr(), c.ext.Port)
 			l.book.connected(c)
+			if l.blame.banned(identity(c.listen), time.Now()) {
+				c.nc.Close()
+			}
 		}
 	case localPEX:
 		if l.s.torrent.Private {

@@ -21,7 +21,7 @@ func TestDeadAddressesKeepNobodyWaiting(t *testing.T) {
 	now := time.Unix(1000, 0)
 	tried := map[netip.AddrPort]int{}
 	for range 30 {
-		list := b.due(now, 1000)
+		list := b.due(now, 1000, nobody)
 		if len(list) > maxDialing {
 			t.Fatalf("%d dials at a time", len(list))
 		}
@@ -29,7 +29,7 @@ func TestDeadAddressesKeepNobodyWaiting(t *testing.T) {
 			b.dialing(a, now)
 			tried[a]++
 		}
-		if len(b.due(now, 1000)) != 0 {
+		if len(b.due(now, 1000, nobody)) != 0 {
 			t.Fatal("more dials while those are under way")
 		}
 		now = now.Add(handshakeTimeout)
@@ -50,13 +50,13 @@ func TestAddressesAreTriedAgain(t *testing.T) {
 	b.add(at(1))
 	var waits []time.Duration
 	for range 5 {
-		if len(b.due(now, 10)) != 1 {
+		if len(b.due(now, 10, nobody)) != 1 {
 			t.Fatal("not due")
 		}
 		b.dialing(at(1), now)
 		b.dialed(at(1))
 		from := now
-		for len(b.due(now, 10)) == 0 {
+		for len(b.due(now, 10, nobody)) == 0 {
 			now = now.Add(time.Second)
 		}
 		waits = append(waits, now.Sub(from))
@@ -79,11 +79,13 @@ func TestConnectedPeerIsNotDialed(t *testing.T) {
 	b.sameAs(in, &conn{addr: at(1), outgoing: true})
 	b.dialed(at(1))
 	now = now.Add(time.Hour)
-	if len(b.due(now, 10)) != 0 {
+	if len(b.due(now, 10, nobody)) != 0 {
 		t.Fatal("it is dialed although it is connected")
 	}
 	b.disconnected(in)
-	if len(b.due(now, 10)) != 1 {
+	if len(b.due(now, 10, nobody)) != 1 {
 		t.Fatal("it is not dialed after it left")
 	}
 }
+
+func nobody(netip.AddrPort) bool { return false }

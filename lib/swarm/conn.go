@@ -22,8 +22,9 @@ const (
 	handshakeTimeout = 5 * time.Second
 	idleTimeout      = 150 * time.Second // BEP 3: peers send something every two minutes
 	keepAliveEvery   = 60 * time.Second
-	maxControl       = 4 << 20  // bytes of messages for a peer that does not read
-	maxUnasked       = 64 << 20 // bytes of blocks nobody asked for
+	maxControl       = 256 << 10 // bytes of messages, besides those of all pieces, for a peer that does not read
+	maxUnasked       = 2 << 20   // bytes of blocks nobody asked for
+	maxVain          = 4096      // requests that were refused, beyond those that were not: twice what we say we queue
 
 	// A peer that its kernel does not answer for (its cable was pulled, its power cut), or that
 	// takes nothing of what it is sent, is gone after this. It comes back as a new connection.
@@ -34,6 +35,9 @@ const (
 	blockTime    = 10 * time.Second
 )
 
+// haveBytes is the length of a have message.
+const haveBytes = 9
+
 // A conn is one peer's connection. Its reader and writer are goroutines; the loop talks to the
 // writer through the outbox.
 type conn struct {
@@ -41,6 +45,7 @@ type conn struct {
 	id       picker.ID
 	nc       net.Conn
 	addr     netip.AddrPort // the far end of the connection
+	who      netip.AddrPort // whom it stands for
 	outgoing bool
 	peerID   [20]byte
 	fast     bool // both sides speak BEP 6
@@ -54,11 +59,15 @@ type conn struct {
 
 	heard   atomic.Int64 // when bytes last came, in Unix nanoseconds
 	claimed atomic.Int64 // when the block began that is arriving, likewise
+	brought atomic.Int64 // bytes of blocks that came
+	moved   atomic.Int64 // when a block last came, or went to the kernel, likewise; 0: never
 	writing atomic.Int64 // when the write under way began, likewise; 0 when none is
 	pace    pace         // the writer's
 
 	// The loop's own notes.
+	joined     time.Time
 	interested bool
+	vain       int            // requests refused, beyond those taken
 	listen     netip.AddrPort // where it can be dialed, once known
 	ext        wire.Extensions
 	pexSent    map[netip.AddrPort]bool
@@ -72,6 +81,7 @@ func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {
 		s:        s,
 		nc:       nc,
 		addr:     remote(nc),
+		who:      identity(remote(nc)),
 		outgoing: outgoing,
 		peerID:   hs.PeerID,
 		fast:     hs.Fast(),
@@ -85,7 +95,7 @@ func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {
 func (c *conn) say(build func([]byte) []byte) {
 	c.mu.Lock()
 	c.control = build(c.control)
-	tooMuch := len(c.control) > maxControl
+	tooMuch := len(c.control) > maxControl+haveBytes*len(c.s.torrent.Pieces)
 	c.mu.Unlock()
 	if tooMuch {
 		c.nc.Close()
@@ -161,5 +171,5 @@ func (c *conn) serve() {
 	c.nc.Close()
 	close(done)
 	writer.Wait()
-	c.s.post(func() { c.s.loop.onLeave(c) })
+	c.s.post(func() { c.s.loop.onLeave(c, err) })
 }

@@ -53,7 +53,7 @@ func (k *sockets) closeAll() {
 // meet takes a connection into the swarm, and then is it. hs is the handshake that began one that
 // came in; nil says that we dialed.
 func (s *Swarm) meet(nc net.Conn, hs *wire.Handshake) {
-	if !s.sockets.add(nc, 2*s.cfg.MaxPeers+64) {
+	if !s.sockets.add(nc, s.maxSockets()) {
 		return
 	}
 	defer s.sockets.remove(nc)
@@ -102,7 +102,10 @@ func (l *loop) cut(now time.Time) {
 	for _, c := range l.conns {
 		if c.stuck(now) {
 			l.s.cfg.Log.Debug("cut off: it takes nothing", "peer", c.addr)
-			c.nc.Close()
+			if c.delivered < littleUse && c.brought.Load() == 0 {
+				l.onMisdeed(c, misdeed("it asks and takes nothing"), now)
+			}
+			l.drop(c)
 		}
 	}
 }
@@ -112,10 +115,8 @@ func (l *loop) dial(now time.Time) {
 	if len(l.conns) >= l.s.cfg.MaxPeers {
 		return
 	}
-	for _, addr := range l.book.due(now, l.s.cfg.MaxPeers-len(l.conns)) {
-		if l.blame.banned(addr.Addr()) {
-			continue
-		}
+	banned := func(a netip.AddrPort) bool { return l.blame.banned(identity(a), now) }
+	for _, addr := range l.book.due(now, l.s.cfg.MaxPeers-len(l.conns), banned) {
 		l.book.dialing(addr, now)
 		l.s.wg.Go(func() { l.s.connect(addr) })
 	}

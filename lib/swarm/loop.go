@@ -4,9 +4,7 @@ package swarm
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"ezio/lib/picker"
@@ -138,13 +136,14 @@ func (l *loop) onBargain(c *conn, m wire.Bargain) {
 
 // onJoin takes a connection into the swarm, or refuses it.
 func (l *loop) onJoin(c *conn) {
-	if reason := l.refuse(c); reason != "" {
+	now := time.Now()
+	if reason := l.refuse(c, now); reason != "" {
 		l.s.cfg.Log.Debug("refused", "peer", c.addr, "reason", reason)
 		c.nc.Close()
 		return
 	}
 	l.next++
-	c.id = l.next
+	c.id, c.joined = l.next, now
 	l.conns[c.id] = c
 	l.s.peers.Store(int64(len(l.conns)))
 	l.pick.Join(c.id, picker.Traits{Vague: c.extended})
@@ -191,42 +190,14 @@ func (l *loop) extensions() wire.Extensions {
 	return e
 }
 
-// refuse says why a connection is not wanted: itself, a second one of the same peer, a banned
-// address, too many.
-func (l *loop) refuse(c *conn) string {
-	if c.peerID == l.s.id {
-		l.book.forget(c)
-		return "it is ourselves"
-	}
-	if l.blame.banned(c.addr.Addr()) {
-		return "banned"
-	}
-	for _, old := range l.conns {
-		if old.peerID != c.peerID {
-			continue
-		}
-		// Both sides dialed at the same time. Both keep the connection that the greater id made.
-		if l.prefers(old) || !l.prefers(c) {
-			l.book.sameAs(old, c)
-			return "connected already"
-		}
-		old.nc.Close()
-		return ""
-	}
-	if len(l.conns) >= l.s.cfg.MaxPeers {
-		return "too many peers"
-	}
-	return ""
-}
-
-// prefers says whether a connection was made by the side with the greater peer id.
-func (l *loop) prefers(c *conn) bool {
-	oursGreater := string(l.s.id[:]) > string(c.peerID[:])
-	return c.outgoing == oursGreater
-}
-
-func (l *loop) onLeave(c *conn) {
+func (l *loop) onLeave(c *conn, err error) {
 	l.book.disconnected(c)
+	l.onMisdeed(c, err, time.Now())
+	l.forget(c)
+}
+
+// forget takes a connection out of the swarm.
+func (l *loop) forget(c *conn) {
 	if l.conns[c.id] != c {
 		return
 	}
@@ -255,8 +226,22 @@ func (l *loop) maybeInterested(c *conn) {
 func (l *loop) onChoke(c *conn, choked bool) { l.pick.Choked(c.id, choked, c.fast) }
 
 func (l *loop) onRequest(c *conn, b wire.Block) {
-	if !l.pick.Requested(c.id, b, time.Now()) && c.fast {
+	if l.pick.Requested(c.id, b, time.Now()) {
+		c.vain = max(0, c.vain-1)
+		return
+	}
+	if c.fast {
 		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
+	}
+	l.inVain(c)
+}
+
+// inVain counts requests that cannot be served, and cancels of what was not asked. Some may be late;
+// who sends nothing else wants to keep us busy.
+func (l *loop) inVain(c *conn) {
+	if c.vain++; c.vain > maxVain && l.conns[c.id] == c {
+		l.onMisdeed(c, misdeed("it asks for what it cannot have"), time.Now())
+		l.drop(c)
 	}
 }
 
@@ -265,8 +250,9 @@ func (l *loop) onCancel(c *conn, b wire.Block) {
 	case l.pick.Cancelled(c.id, b):
 	case c.unsend(b):
 		l.pick.Dropped(c.id, b)
-	default:
-		return // on its way
+	default: // on its way
+		l.inVain(c)
+		return
 	}
 	if c.fast { // BEP 6: a cancel too is answered
 		c.say(func(p []byte) []byte { return wire.AppendReject(p, b) })
@@ -291,15 +277,13 @@ func (l *loop) onBlock(c *conn, p place) {
 }
 
 // onPut hears what became of a whole piece.
-func (l *loop) onPut(i int, from []netip.Addr, err error) {
+func (l *loop) onPut(i int, v verdict, err error) {
+	l.onVerdict(i, v, time.Now())
 	switch {
 	case err == nil:
 		l.onPiece(i)
 	case errors.Is(err, store.ErrHash):
-		l.s.cfg.Log.Warn("piece does not match its hash", "piece", i, "from", from)
-		if bad, ok := l.blame.failed(from); ok {
-			l.ban(bad, fmt.Sprintf("it sent piece %d wrong", i))
-		}
+		l.s.cfg.Log.Warn("piece does not match its hash", "piece", i, "from", v.from)
 		l.pick.Failed(i)
 	default:
 		// The disk's failure: the store has told Wait.
@@ -353,18 +337,6 @@ func (l *loop) onReadFailed(i int, err error) {
 	}
 	if l.s.cfg.ReadFailed != nil {
 		l.s.cfg.ReadFailed(i, err)
-	}
-}
-
-func (l *loop) ban(addr netip.Addr, reason string) {
-	l.blame.ban(addr)
-	for _, c := range l.conns {
-		if c.addr.Addr() == addr {
-			c.nc.Close()
-			if l.s.cfg.Banned != nil {
-				l.s.cfg.Banned(c.addr.String(), reason)
-			}
-		}
 	}
 }
 

@@ -3,7 +3,6 @@
 package swarm
 
 import (
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -29,9 +28,9 @@ type memory struct {
 type buffer struct {
 	data     []byte
 	grains   []grainState
-	holder   []*conn      // of the grains that arrive
-	arriving int          // how many do
-	from     []netip.Addr // who contributed
+	holder   []*conn // of the grains that arrive
+	arriving int     // how many do
+	from     contributors
 }
 
 type grainState uint8
@@ -92,9 +91,6 @@ func (m *memory) claim(b wire.Block, c *conn) (place, *refusal) {
 		return place{}, no
 	}
 	buf.mark(b, arriving, c)
-	if from := c.addr.Addr(); !slices.Contains(buf.from, from) {
-		buf.from = append(buf.from, from)
-	}
 	return place{buf, b, buf.data[b.Begin : b.Begin+b.Length]}, nil
 }
 
@@ -136,6 +132,9 @@ func (buf *buffer) mark(b wire.Block, st grainState, c *conn) {
 	first, end := grains(b)
 	for i := first; i < end; i++ {
 		buf.grains[i], buf.holder[i] = st, c
+		if st == arriving {
+			buf.from.mark(i, c.who)
+		}
 	}
 	if st == arriving {
 		buf.arriving += end - first
@@ -147,7 +146,7 @@ func (buf *buffer) mark(b wire.Block, st grainState, c *conn) {
 func (m *memory) newBuffer(i int) *buffer {
 	_, n := m.layout.Span(i)
 	k := (n + grain - 1) / grain
-	buf := &buffer{grains: make([]grainState, k), holder: make([]*conn, k)}
+	buf := &buffer{grains: make([]grainState, k), holder: make([]*conn, k), from: contributors{by: make([]uint16, k)}}
 	if k := len(m.free) - 1; k >= 0 {
 		buf.data, m.free = m.free[k][:n], m.free[:k]
 	} else {
@@ -192,7 +191,7 @@ func (m *memory) drop(i int) {
 }
 
 // data is a whole piece and who sent it.
-func (m *memory) data(i int) ([]byte, []netip.Addr) {
+func (m *memory) data(i int) ([]byte, contributors) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	buf := m.open[i]

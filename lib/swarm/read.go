@@ -3,7 +3,6 @@
 package swarm
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +25,7 @@ func (m meter) Read(p []byte) (int, error) {
 
 func (c *conn) read() error {
 	r := wire.NewReader(meter{c}, wire.Limits{Pieces: len(c.s.torrent.Pieces), MaxBlock: maxBlock})
-	unasked := 0
+	unasked, talk := 0, newChatter(len(c.s.torrent.Pieces))
 	for {
 		if err := c.nc.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
 			return err
@@ -42,15 +41,41 @@ func (c *conn) read() error {
 			}
 			if !ok {
 				if unasked += int(m.Block.Length); unasked > maxUnasked {
-					return errors.New("it sends what nobody asked for")
+					return misdeed("it sends what nobody asked for")
 				}
 			}
 			continue
+		}
+		if m.Type != wire.Request && m.Type != wire.Cancel && !talk.allow(time.Now()) {
+			return misdeed("it sends messages without end")
 		}
 		if err := c.hear(m); err != nil {
 			return err
 		}
 	}
+}
+
+// A chatter bounds the messages that have a right to come, but not without end: each is an event
+// for the loop. Every piece may be announced twice at once, besides a few messages a second.
+type chatter struct {
+	most, left float64
+	at         time.Time
+}
+
+const (
+	chatterAtOnce = 10_000
+	chatterASec   = 1_000
+)
+
+func newChatter(pieces int) *chatter {
+	most := float64(2*pieces + chatterAtOnce)
+	return &chatter{most: most, left: most, at: time.Now()}
+}
+
+func (k *chatter) allow(now time.Time) bool {
+	k.left = min(k.most, k.left+chatterASec*now.Sub(k.at).Seconds()) - 1
+	k.at = now
+	return k.left >= 0
 }
 
 // readBlock receives a block straight into its piece's buffer, or drops it.
@@ -69,6 +94,8 @@ func (c *conn) readBlock(r *wire.Reader, b wire.Block) (ok bool, err error) {
 	}
 	c.s.mem.arrived(p)
 	c.s.down.Add(int64(b.Length))
+	c.brought.Add(int64(b.Length))
+	c.moved.Store(time.Now().UnixNano())
 	c.s.post(func() { c.s.loop.onBlock(c, p) })
 	return true, nil
 }
@@ -106,7 +133,7 @@ func (c *conn) hear(m wire.Message) error {
 	case wire.Bitfield:
 		b, ok := piece.FromBytes(m.Bits, len(c.s.torrent.Pieces))
 		if !ok {
-			return errors.New("its bitfield has spare bits")
+			return misdeed("its bitfield has spare bits")
 		}
 		c.s.post(func() { l.onBitfield(c, b) })
 	case wire.HaveAll:
@@ -138,7 +165,7 @@ func (c *conn) hear(m wire.Message) error {
 func (c *conn) checkRequest(b wire.Block) error {
 	_, n := c.s.torrent.Layout.Span(int(b.Piece))
 	if b.Begin < 0 || b.Length <= 0 || int64(b.Begin)+int64(b.Length) > n {
-		return errors.New("it asks for bytes beyond a piece")
+		return misdeed("it asks for bytes beyond a piece")
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ezio/lib/limits"
 	"ezio/lib/metainfo"
 	"ezio/lib/piece"
 )
@@ -53,13 +54,13 @@ type Config struct {
 	Listen      string // host:port for peers; ":0" is any free port
 	UploadLimit int64  // bytes a second, 0 for none
 	SlowStart   bool   // begin with 10 MB/s and add as much every 10 s up to 100, then no limit
-	MaxPeers    int    // connections; 0 means 128
+	MaxPeers    int    // connections; 0 means 128, or what the descriptors allow
 	Log         *slog.Logger
 	// Port, which other swarms may use as well, stands in for Listen; it stays open after Close.
 	Port *Port
 	// Throttle, likewise, stands in for UploadLimit and SlowStart.
 	Throttle *Throttle
-	// Banned hears of each peer (host:port) that is refused from now on, and why.
+	// Banned hears of each peer (host:port) that is kept away for a while, and why.
 	Banned func(peer, reason string)
 	// ReadFailed hears of each piece that the disk could not give.
 	ReadFailed func(piece int, err error)
@@ -80,6 +81,7 @@ type Swarm struct {
 	port     *Port
 	throttle *Throttle
 	mem      *memory
+	evidence *evidence
 	work     *writers
 
 	ctx       context.Context
@@ -96,13 +98,10 @@ type Swarm struct {
 	peers    atomic.Int64
 }
 
-// defaultPeers bounds the connections. Receivers of a larger deployment each know a part of it.
-const defaultPeers = 128
-
 // New prepares a swarm; Start begins to listen.
 func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	if cfg.MaxPeers == 0 {
-		cfg.MaxPeers = defaultPeers
+		cfg.MaxPeers = maxPeers(limits.Files())
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -120,6 +119,7 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 		s.throttle = NewThrottle(cfg.UploadLimit, cfg.SlowStart)
 	}
 	s.mem = newMemory(t.Layout, budget(t.Layout.Length))
+	s.evidence = newEvidence()
 	s.work = newWriters(s)
 	s.loop = newLoop(s)
 	s.sockets.init()

@@ -80,6 +80,7 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 	}
 	if err == nil {
 		c.s.up.Add(int64(b.Length))
+		c.moved.Store(time.Now().UnixNano())
 		c.pace.sent(c.nc, int64(b.Length), time.Now())
 		c.s.post(func() { c.s.loop.onSent(c, b) })
 		return nil

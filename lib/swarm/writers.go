@@ -34,8 +34,9 @@ func (w *writers) run() {
 		case i := <-w.queue:
 			data, from := w.s.mem.data(i)
 			err := w.s.store.Put(i, data)
+			v := w.s.judge(i, data, from, err)
 			w.s.mem.release(i, err == nil)
-			w.s.post(func() { w.s.loop.onPut(i, from, err) })
+			w.s.post(func() { w.s.loop.onPut(i, v, err) })
 		}
 	}
 }
