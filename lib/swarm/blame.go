@@ -59,10 +59,12 @@ const (
 
 func newBlame() blame { return blame{peers: map[netip.AddrPort]*record{}} }
 
-// identity is whom a far end stands for: its machine. On this machine itself an address is none, and
-// the port tells peers apart.
+var localhost = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+
+// identity is whom a far end stands for: its machine. Where everybody is on this machine the port
+// tells peers apart.
 func identity(a netip.AddrPort) netip.AddrPort {
-	if a.Addr().IsLoopback() {
+	if slices.Contains(localhost, a.Addr()) {
 		return a
 	}
 	return netip.AddrPortFrom(a.Addr(), 0)
