@@ -6,7 +6,8 @@ GO      ?= go
 
 TOOLS   := ezio-btfiles ezio-mktorrent ezio-seed ezio-recv ezio-verify
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION)
+DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
+LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION) -X ezio/lib/cli.Date=$(DATE)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FAULTS_RACE  := TestTwentyDeployments

@@ -48,12 +48,16 @@ An image directory of Clonezilla's is described without the disk it was taken fr
 Its parts are unpacked by the programs that packed them. What they hold can only be described from
 there, not served: ezio-seed needs the raw image that --image writes on the way, or the disk.`
 
+const files = `DIR/torrent.info and DIR/32 hexadecimal digits are what -o writes: the description, and one file for
+each extent, named by its offset on the disk. The partclone programs are looked for in PATH.`
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
 		Name:  "ezio-btfiles",
 		Usage: "capture a disk's used blocks as torrent.info",
 		Args:  "[-s DEVICE] [OPTIONS] [< IMAGE] > torrent.info",
 		Text:  manual,
+		More:  []cli.Section{{Title: "FILES", Text: files}},
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "source", Aliases: []string{"s"}, Usage: "capture this `DEVICE` or image file, not standard input"},
 			&ucli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "also write a btfiles `DIR`: one file for each extent, and torrent.info"},

@@ -35,12 +35,22 @@ and writes the .torrent that describes the same disk image. Adds nothing and ask
 partclone writes nothing into the pipe but t/torrent.info; ezio-mktorrent finds that file through
 the program at the other end. The infohash is printed on standard error.`
 
+const files = `torrent.info is looked for in a DIR that is named, or in the output directory of the partclone at the
+other end of the pipe. The torrent that -o names is replaced only by a whole one.`
+
+const environment = `SOURCE_DATE_EPOCH, in seconds, is taken for the time in the torrent's creation date, so that the same
+input gives the same bytes.`
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
-		Name:    "ezio-mktorrent",
-		Usage:   "make a .torrent from torrent.info",
-		Args:    "[OPTIONS] [DIR or FILE] > a.torrent",
-		Text:    manual,
+		Name:  "ezio-mktorrent",
+		Usage: "make a .torrent from torrent.info",
+		Args:  "[OPTIONS] [DIR or FILE] > a.torrent",
+		Text:  manual,
+		More: []cli.Section{
+			{Title: "FILES", Text: files},
+			{Title: "ENVIRONMENT", Text: environment},
+		},
 		MaxArgs: 1,
 		Flags: []ucli.Flag{
 			&ucli.StringSliceFlag{Name: "tracker", Aliases: []string{"t"}, Usage: "announce `URL`, http, https or udp; may be repeated"},

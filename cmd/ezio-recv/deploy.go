@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -21,6 +22,7 @@ import (
 // memory and the command line's flags. One that fails does not stop the others.
 type deployment struct {
 	c      *cli.Call
+	log    *slog.Logger
 	room   *room
 	port   func() (*swarm.Port, error) // opened when the first job needs it
 	opened *swarm.Port
@@ -32,7 +34,7 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	d := &deployment{c: c, room: newRoom(limits.Memory(), limits.Files(), len(orders))}
+	d := &deployment{c: c, log: c.Log(r), room: newRoom(limits.Memory(), limits.Files(), len(orders))}
 	d.port = sync.OnceValues(d.openPort)
 	defer d.close()
 	names := make([]string, len(orders))
@@ -49,7 +51,7 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 }
 
 func (d *deployment) openPort() (*swarm.Port, error) {
-	p, err := swarm.Listen(d.c.String("listen"), nil)
+	p, err := swarm.Listen(d.c.String("listen"), d.log)
 	if err != nil {
 		return nil, cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
 	}

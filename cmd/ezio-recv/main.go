@@ -30,12 +30,15 @@ The GPT of a whole disk is moved to the end of a larger target. When it is done,
 verified, written and synced; then it goes on uploading until nobody has asked for anything for the
 time that --seed-idle says.`
 
+const files = `Nothing is written but the target: what a later run needs to go on is found on it.`
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
 		Name:  "ezio-recv",
 		Usage: "receive a disk image onto a device",
 		Args:  "-t TORRENT -d TARGET",
 		Text:  manual,
+		More:  []cli.Section{{Title: "FILES", Text: files}},
 		Flags: []ucli.Flag{
 			cli.TorrentFlag(),
 			&ucli.StringFlag{Name: "target", Aliases: []string{"d"}, Usage: "`DEVICE` or image file to write; its old content is lost"},

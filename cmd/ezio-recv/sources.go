@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -50,7 +51,7 @@ type announcing struct {
 }
 
 // announce begins to tell the trackers of sw and to tell sw of peers.
-func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store) *announcing {
+func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store, log *slog.Logger) *announcing {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &announcing{cancel: cancel}
 	a.client = tracker.NewClient(tracker.ClientConfig{
@@ -59,6 +60,7 @@ func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Sto
 		PeerID:   sw.PeerID(),
 		Port:     uint16(sw.Port()),
 		Peers:    sw.AddPeers,
+		Log:      log,
 		Stats: func() tracker.Stats {
 			s := sw.Stats()
 			return tracker.Stats{Uploaded: s.Up, Downloaded: s.Down, Left: from.t.Layout.Size - st.PresentBytes()}

@@ -24,12 +24,16 @@ well, and hands out the torrent, so that receivers need nothing but its address:
 
 Before it serves it compares a few pieces with the torrent; --check compares all of them.`
 
+const files = `The source is only read. With the systemd unit ezio-seed@NAME.service a standing seed takes its command
+line from /etc/ezio/NAME.conf.`
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
 		Name:  "ezio-seed",
 		Usage: "serve a disk image to its receivers",
 		Args:  "-t TORRENT -d SOURCE",
 		Text:  manual,
+		More:  []cli.Section{{Title: "FILES", Text: files}},
 		Flags: []ucli.Flag{
 			cli.TorrentFlag(),
 			&ucli.StringFlag{Name: "source", Aliases: []string{"d"}, Usage: "`DEVICE`, image file, btfiles directory or partclone image to serve from"},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -32,7 +33,7 @@ type meetingPoint struct {
 	wg     sync.WaitGroup
 }
 
-func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm) (*meetingPoint, error) {
+func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm, log *slog.Logger) (*meetingPoint, error) {
 	ctx, cancel := context.WithCancel(c.Context.Context)
 	m := &meetingPoint{cancel: cancel, failed: make(chan error, 1)}
 	if !c.Bool("no-tracker") {
@@ -54,6 +55,7 @@ func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm) (*meeti
 			PieceLength: t.Layout.Length,
 			Torrent:     t.WithAnnounce,
 			SeedPort:    sw.Port(),
+			Log:         log,
 		})
 		m.wg.Go(func() {
 			if err := m.server.Serve(ctx, ln); err != nil && ctx.Err() == nil {
@@ -68,6 +70,7 @@ func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm) (*meeti
 		PeerID:   sw.PeerID(),
 		Port:     uint16(sw.Port()),
 		Peers:    sw.AddPeers,
+		Log:      log,
 		Stats:    func() tracker.Stats { return tracker.Stats{Uploaded: sw.Stats().Up} },
 	})
 	m.wg.Go(func() { m.client.Run(ctx) })

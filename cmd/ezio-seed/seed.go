@@ -41,6 +41,7 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 	}
 	sw := swarm.New(t, st, swarm.Config{
 		Listen:      c.String("listen"),
+		Log:         c.Log(r),
 		UploadLimit: c.SizeOf("upload-limit"),
 		SlowStart:   c.Bool("slow-start"),
 		Banned:      r.Banned,
@@ -52,7 +53,7 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 		return cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
 	}
 	defer sw.Close()
-	meet, err := openMeetingPoint(c, t, sw)
+	meet, err := openMeetingPoint(c, t, sw, c.Log(r))
 	if err != nil {
 		return err
 	}

@@ -30,12 +30,16 @@ ezio-recv with the same -t and -d repairs just that.
 
   ezio-verify -t a.torrent -d /dev/sda1`
 
+const files = `The target is only read. It may be mounted, but then what is written to it meanwhile shows as a
+difference.`
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	return cli.Tool{
 		Name:  "ezio-verify",
 		Usage: "compare a disk with its torrent",
 		Args:  "-t TORRENT -d TARGET",
 		Text:  manual,
+		More:  []cli.Section{{Title: "FILES", Text: files}},
 		Flags: []ucli.Flag{
 			cli.TorrentFlag(),
 			&ucli.StringFlag{Name: "target", Aliases: []string{"d"}, Usage: "`DEVICE`, image file, btfiles directory or partclone image"},

@@ -19,6 +19,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -27,8 +29,11 @@ import (
 	"ezio/lib/limits"
 )
 
-// Version is set by the Makefile from git.
-var Version = "dev"
+// Version and Date (of the commit, 2006-01-02) are set by the Makefile from git.
+var (
+	Version = "dev"
+	Date    = ""
+)
 
 // A RunFunc is a whole tool. args[0] is the program's name.
 type RunFunc func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error
@@ -81,10 +86,11 @@ func Report(stderr io.Writer, tool string, err error) {
 // A Tool describes one program to the flag library.
 type Tool struct {
 	Name    string
-	Usage   string // one line: what it does
-	Args    string // synopsis of what follows the name
-	Text    string // the manual: what it reads and writes, and an example
-	MaxArgs int    // how many positional arguments it takes
+	Usage   string    // one line: what it does
+	Args    string    // synopsis of what follows the name
+	Text    string    // the manual: what it reads and writes, and indented examples
+	More    []Section // what only the manual page has
+	MaxArgs int       // how many positional arguments it takes
 	Flags   []cli.Flag
 	Action  func(*Call) error
 }
@@ -100,17 +106,12 @@ type Call struct {
 
 // Run parses args and runs the tool's action.
 func (t Tool) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	flags := append(t.Flags, commonFlags()...)
-	for _, f := range flags {
-		if b, ok := f.(*cli.BoolFlag); ok {
-			b.DisableDefaultText = true
-		}
-	}
+	flags := t.flags()
 	app := &cli.App{
 		Name:            t.Name,
 		HelpName:        t.Name,
 		Usage:           t.Usage,
-		UsageText:       t.Name + " " + t.Args,
+		UsageText:       t.Name + " " + t.synopsis(),
 		Description:     t.Text,
 		Version:         Version,
 		HideHelpCommand: true,
@@ -125,18 +126,52 @@ func (t Tool) Run(ctx context.Context, args []string, stdin io.Reader, stdout, s
 		},
 		CustomAppHelpTemplate: helpTemplate,
 		Action: func(c *cli.Context) error {
-			if c.Bool("version") {
-				_, err := fmt.Fprintf(stdout, "%s %s\n", t.Name, Version)
+			if done, err := t.about(c, stdout); done {
 				return err
 			}
 			if c.NArg() > t.MaxArgs {
 				return Usagef("unexpected argument %q", c.Args().Get(t.MaxArgs)).WithHint("%s --help", t.Name)
 			}
-			return t.Action(&Call{Context: c, Tool: t.Name, Stdin: stdin, Stdout: stdout, Stderr: stderr})
+			if c.Bool("quiet") && c.Bool("verbose") {
+				return Usagef("--quiet and --verbose exclude each other")
+			}
+			call := &Call{Context: c, Tool: t.Name, Stdin: stdin, Stdout: stdout, Stderr: stderr}
+			if err := call.setPriority(); err != nil {
+				return err
+			}
+			return t.Action(call)
 		},
 	}
 	return app.RunContext(ctx, flagsFirst(app.Flags, args))
 }
+
+// about answers questions about the tool itself, if the command line asks one.
+func (t Tool) about(c *cli.Context, stdout io.Writer) (asked bool, err error) {
+	var text string
+	switch {
+	case c.Bool("version"):
+		text = t.Name + " " + Version + "\n"
+	case c.Bool("man"):
+		text = t.manual()
+	case c.IsSet("completion"):
+		if text, err = t.completion(c.String("completion")); err != nil {
+			return true, err
+		}
+	default:
+		return false, nil
+	}
+	return true, Emit(stdout, []byte(text), false)
+}
+
+// synopsis is what follows the name on a command line.
+func (t Tool) synopsis() string {
+	if strings.Contains(t.Args, "OPTION") {
+		return t.Args
+	}
+	return t.Args + " [OPTION]..."
+}
+
+func (t Tool) flags() []cli.Flag { return append(slices.Clone(t.Flags), commonFlags()...) }
 
 const helpTemplate = `{{.Name}} - {{.Usage}}
 
@@ -148,6 +183,5 @@ Usage:
 Options:
 {{range .VisibleFlags}}  {{.}}
 {{end}}
-Exit codes: 0 done, 1 failed while working, 2 usage, 3 data does not match,
-4 target or source refused, 130 interrupted.
-`
+` + "Exit codes: 0 done, 1 failed while working, 2 usage, 3 data does not match,\n" +
+	"4 target or source refused, 130 interrupted.\n"

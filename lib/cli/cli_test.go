@@ -61,7 +61,7 @@ func TestReportIsOneLine(t *testing.T) {
 }
 
 func TestFlagsMayFollowArguments(t *testing.T) {
-	flags := []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}}, &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}}}
+	flags := []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}}, &cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}}, &cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}}}
 	for in, want := range map[string]string{
 		"x t/ -o a":          "x -o a -- t/",
 		"x -q t/ --output=a": "x -q --output=a -- t/",
@@ -69,6 +69,10 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 		"x - -q":             "x -q -- -",
 		"x -- -o a":          "x -- -o a",
 		"x":                  "x",
+		"x -qv t/":           "x -q -v -- t/",
+		"x -vvo a t/":        "x -v -v -o a -- t/",
+		"x -ov a":            "x -ov -- a", // an error, but not ours to guess at
+		"x -output a t/":     "x -output a -- t/",
 	} {
 		if got := strings.Join(flagsFirst(flags, strings.Fields(in)), " "); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
@@ -78,7 +82,8 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 
 func TestToolRefusesWhatItDoesNotKnow(t *testing.T) {
 	tool := Tool{Name: "ezio-x", MaxArgs: 1, Action: func(*Call) error { return nil }}
-	for line, code := range map[string]int{"ezio-x a": OK, "ezio-x a b": Usage, "ezio-x --nope": Usage, "ezio-x --version": OK} {
+	for line, code := range map[string]int{"ezio-x a": OK, "ezio-x a b": Usage, "ezio-x --nope": Usage, "ezio-x --version": OK,
+		"ezio-x -q -v": Usage, "ezio-x --nice 20": Usage, "ezio-x --nice 19": OK, "ezio-x --ionice idle:1": Usage, "ezio-x --ionice best-effort:8": Usage} {
 		var out, errs bytes.Buffer
 		if err := tool.Run(context.Background(), strings.Fields(line), nil, &out, &errs); Code(err) != code {
 			t.Errorf("%q: %v", line, err)

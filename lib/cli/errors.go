@@ -21,6 +21,19 @@ const (
 	Interrupted = 130 // a signal ended it
 )
 
+// exitCodes are what the manual pages say of them.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{OK, "Done"},
+	{Failed, "Failed while working"},
+	{Usage, "The command line is wrong"},
+	{Mismatch, "Data does not match"},
+	{Refused, "Target or source refused; nothing was written to it"},
+	{Interrupted, "Interrupted by a signal"},
+}
+
 // ErrInterrupted is what a run that a signal ended is reported as.
 var ErrInterrupted = errors.New("interrupted")
 

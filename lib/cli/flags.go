@@ -14,14 +14,22 @@ import (
 
 func init() {
 	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this help"}
+	cli.FlagStringer = func(f cli.Flag) string {
+		o := describe(f)
+		return o.synopsis() + "\t" + o.sentence()
+	}
 }
 
 func commonFlags() []cli.Flag {
-	return []cli.Flag{
+	verbosity := 0
+	return append(priorityFlags(), []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no remarks, only errors"},
 		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "`MODE` of progress: auto, bar, plain, json or none"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: &verbosity, Usage: "tell what goes on; twice: every connection and announce"},
+		&cli.StringFlag{Name: "completion", Usage: "print the completion script for `SHELL`: bash, zsh or fish"},
+		&cli.BoolFlag{Name: "man", Usage: "print the manual page, for man -l -"},
 		&cli.BoolFlag{Name: "version", Usage: "print the version"},
-	}
+	}...)
 }
 
 // A Size is a number of bytes on the command line: 4096, 4M or 16MiB. K, M, G and T alone are
@@ -85,8 +93,12 @@ func flagsFirst(flags []cli.Flag, args []string) []string {
 		case len(a) < 2 || a[0] != '-':
 			rest = append(rest, a)
 		default:
-			out = append(out, a)
 			name, _, joined := strings.Cut(strings.TrimLeft(a, "-"), "=")
+			cluster := split(a, takesValue)
+			out = append(out, cluster...)
+			if len(cluster) > 1 {
+				name = cluster[len(cluster)-1][1:]
+			}
 			if takesValue[name] && !joined && i+1 < len(args) {
 				i++
 				out = append(out, args[i])
@@ -97,4 +109,22 @@ func flagsFirst(flags []cli.Flag, args []string) []string {
 		return out
 	}
 	return slices.Concat(out, []string{"--"}, rest)
+}
+
+// split takes letters written together apart: -qv is -q -v, and -vv twice -v. known has the names
+// of all flags, and whether they take a value; only the last of the letters may.
+func split(a string, known map[string]bool) []string {
+	letters := a[1:]
+	if _, whole := known[letters]; whole || letters[0] == '-' || len(letters) < 2 {
+		return []string{a}
+	}
+	var list []string
+	for i, r := range letters {
+		takesValue, ok := known[string(r)]
+		if !ok || takesValue && i < len(letters)-1 {
+			return []string{a}
+		}
+		list = append(list, "-"+string(r))
+	}
+	return list
 }

@@ -167,7 +167,7 @@ func (c *conn) serve() {
 	done := make(chan struct{})
 	writer.Go(func() { c.write(done) })
 	err := c.read()
-	c.s.cfg.Log.Debug("peer left", "peer", c.addr, "err", err)
+	c.s.cfg.Log.Info("peer left", "peer", c.addr, "reason", err)
 	c.nc.Close()
 	close(done)
 	writer.Wait()

@@ -68,6 +68,7 @@ func (s *Swarm) meet(nc net.Conn, hs *wire.Handshake) {
 	s.post(func() { s.loop.onJoin(c); close(joined) })
 	select {
 	case <-joined: // its messages must not be heard before
+		s.cfg.Log.Info("peer joined", "peer", c.addr, "outgoing", outgoing)
 	case <-s.ctx.Done():
 		return
 	}
