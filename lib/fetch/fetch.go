@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
 // Package fetch reads a small document from where the user says it is: a file, standard input, or
-// an HTTP server. What comes over HTTP is bounded in size, time and redirects: on a deployment
+// a server of HTTP or TFTP. What comes over the network is bounded in size, time and redirects: on a deployment
 // network anybody may answer.
 package fetch
 
@@ -14,8 +14,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"ezio/lib/tftp"
 )
 
 // Bounds on a server's behaviour.
@@ -26,10 +29,30 @@ const (
 	maxRedirects = 5
 )
 
-// IsURL says whether arg names an HTTP document rather than a file.
+// IsURL says whether arg names a document of a server (http, https or tftp) rather than a file.
 func IsURL(arg string) bool {
 	lower := strings.ToLower(arg)
-	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://")
+	return strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") || isTFTP(arg)
+}
+
+func isTFTP(arg string) bool { return strings.HasPrefix(strings.ToLower(arg), "tftp://") }
+
+// Beside is where arg is when it is named in the document at base: a file in the same directory, a
+// document of the same server, or arg itself if it is a URL, an absolute path or "-".
+func Beside(base, arg string) string {
+	switch {
+	case IsURL(arg) || arg == "-" || arg == "" || base == "-":
+		return arg
+	case !IsURL(base) && filepath.IsAbs(arg):
+		return arg
+	case !IsURL(base):
+		return filepath.Join(filepath.Dir(base), arg)
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return arg
+	}
+	return u.ResolveReference(&url.URL{Path: arg}).String()
 }
 
 // Bytes reads the document: arg is "-" for stdin, a URL, or a file name. More than limit bytes are
@@ -42,6 +65,8 @@ func Bytes(ctx context.Context, arg string, stdin io.Reader, limit int64) ([]byt
 			return nil, fmt.Errorf("read standard input: %w", err)
 		}
 		return b, nil
+	case isTFTP(arg):
+		return getTFTP(ctx, arg, limit)
 	case IsURL(arg):
 		return get(ctx, arg, limit)
 	}
@@ -101,6 +126,28 @@ func get(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("get %s: the server answers %s", rawURL, resp.Status)
 	}
 	b, err := readAll(resp.Body, limit)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", rawURL, reason(ctx, err))
+	}
+	return b, nil
+}
+
+// getTFTP reads tftp://HOST/FILE (RFC 3617). The slash after the host is not of the file's name.
+func getTFTP(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("get %s: %w", rawURL, reason(ctx, err))
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	if u.Host == "" || name == "" || strings.ContainsRune(name, 0) {
+		return nil, fmt.Errorf("get %s: it is not tftp://HOST/FILE", rawURL)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, totalTimeout, fmt.Errorf("no whole answer within %v", totalTimeout))
+	defer cancel()
+	b, err := tftp.Get(ctx, u.Host, name, limit)
+	if errors.Is(err, tftp.ErrTooLong) {
+		err = fmt.Errorf("longer than %d bytes", limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("get %s: %w", rawURL, reason(ctx, err))
 	}

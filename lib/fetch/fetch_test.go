@@ -90,11 +90,39 @@ func TestHTTPEndsWithTheContext(t *testing.T) {
 	if _, err := Bytes(ctx, s.URL, nil, 10); err == nil || !strings.Contains(err.Error(), "canceled") {
 		t.Fatalf("%v after %v", err, time.Since(start))
 	}
-	if !IsURL("HTTP://x/a") || IsURL("httpd.torrent") || !IsURL("https://x") {
+	if !IsURL("TFTP://x/a") || !IsURL("HTTP://x/a") || IsURL("httpd.torrent") || !IsURL("https://x") {
 		t.Error("IsURL")
 	}
 	var none bytes.Buffer
 	if _, err := Bytes(context.Background(), "http://127.0.0.1:1/x", &none, 10); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("closed port: %v", err)
+	}
+}
+
+func TestBeside(t *testing.T) {
+	for _, c := range [][3]string{
+		{"ezio.conf", "a.torrent", "a.torrent"},
+		{"/srv/lab/ezio.conf", "a.torrent", "/srv/lab/a.torrent"},
+		{"/srv/lab/ezio.conf", "../a.torrent", "/srv/a.torrent"},
+		{"/srv/lab/ezio.conf", "/a.torrent", "/a.torrent"},
+		{"/srv/lab/ezio.conf", "http://x/a.torrent", "http://x/a.torrent"},
+		{"-", "a.torrent", "a.torrent"},
+		{"x/ezio.conf", "-", "-"},
+		{"tftp://10.0.0.1/lab/ezio.conf", "a.torrent", "tftp://10.0.0.1/lab/a.torrent"},
+		{"tftp://10.0.0.1/lab/ezio.conf", "/a.torrent", "tftp://10.0.0.1/a.torrent"},
+		{"http://10.0.0.1:8080/lab/ezio.conf?room=1", "a b:c.torrent", "http://10.0.0.1:8080/lab/a%20b:c.torrent"},
+		{"http://10.0.0.1/ezio.conf", "tftp://10.0.0.2/a.torrent", "tftp://10.0.0.2/a.torrent"},
+	} {
+		if got := Beside(c[0], c[1]); got != c[2] {
+			t.Errorf("%s beside %s: %s, want %s", c[1], c[0], got, c[2])
+		}
+	}
+}
+
+func TestTFTPNames(t *testing.T) {
+	for _, u := range []string{"tftp://10.0.0.1", "tftp://10.0.0.1/", "tftp:///a", "tftp://10.0.0.1:x/a"} {
+		if b, err := Bytes(context.Background(), u, nil, 10); err == nil || !strings.HasPrefix(err.Error(), "get "+u+": ") {
+			t.Errorf("%s: %q, %v", u, b, err)
+		}
 	}
 }
