@@ -14,7 +14,7 @@ import (
 
 // TorrentFlag is -t of the tools that read a torrent.
 func TorrentFlag() cli.Flag {
-	return &cli.StringFlag{Name: "torrent", Aliases: []string{"t"}, Usage: "`FILE`, - for standard input, or http URL of the torrent"}
+	return &cli.StringFlag{Name: "torrent", Aliases: []string{"t"}, Usage: "`FILE`, - for standard input, or http or tftp URL of the torrent"}
 }
 
 // Torrent reads and checks the torrent that -t names.
