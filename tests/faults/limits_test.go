@@ -93,6 +93,31 @@ func TestTooSmallMachine(t *testing.T) {
 	}
 }
 
+// Several targets of one machine take turns where there is not memory for all.
+func TestSeveralTargetsSmallMachine(t *testing.T) {
+	t.Parallel()
+	dir, conf := t.TempDir(), ""
+	var ims []*image
+	for i := range 3 {
+		im := newImage(t, 100+i, 1<<20)
+		s := seed(t, im.torrent, im.disk)
+		conf += fmt.Sprintf("TORRENT=%s\nTARGET=%s/%d.img\n", s.url, dir, i)
+		ims = append(ims, im)
+	}
+	path := filepath.Join(dir, "ezio.conf")
+	must(t, os.WriteFile(path, []byte(conf), 0o644))
+	r := start(t, limited(t, 192*mib, 64, "ezio-recv", "--config", path, "--listen", "127.0.0.1:0", "--seed-idle", "0", "--progress", "json")...)
+	r.success(time.Minute)
+	for i, im := range ims {
+		if n := count(im.right(readFile(t, fmt.Sprintf("%s/%d.img", dir, i)))); n != len(im.t.Pieces) {
+			t.Errorf("target %d: %d pieces right", i, n)
+		}
+	}
+	if _, queued := r.event("start", "queued"); !queued {
+		t.Error("nothing had to wait")
+	}
+}
+
 // A btfiles directory of more files than may be open is served all the same.
 func TestManyFilesFewDescriptors(t *testing.T) {
 	t.Parallel()
