@@ -10,7 +10,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
 	cd "$BATS_TEST_TMPDIR"
-	: >pids; : >loops; : >mounts; : >parts
+	: >pids; : >loops; : >mounts; : >parts; : >netns
 }
 
 teardown() {
@@ -22,6 +22,7 @@ teardown() {
 		kill -9 "$x" 2>/dev/null || true
 	done
 	tac mounts | while read -r x; do umount "$x" 2>/dev/null || umount -l "$x"; done
+	while read -r x; do ip netns del "$x"; done <netns
 	while read -r x; do delpart "$x" 1 2>/dev/null || true; done <parts
 	tac loops | while read -r x; do losetup -d "$x" 2>/dev/null || true; done
 }

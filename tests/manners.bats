@@ -130,3 +130,75 @@ zsh_completes() {
 	fails 2 ezio-seed --completion tcsh
 	[[ $err == *"is not one of bash, zsh, fish" ]]
 }
+
+# ms: the time, in milliseconds.
+ms() { echo $(($(date +%s%N) / 1000000)); }
+
+@test "limits hold: upload, download, slow start" {
+	ext4 e.img
+	ezio-btfiles -q -s e.img | ezio-mktorrent -q >a.torrent
+	bytes=$(ezio-verify -q -t a.torrent -d e.img --progress json 2>&1 | jq -r 'select(.event == "done") | .bytes')
+	burst=$((512 * 1024))
+	# limited COMMAND...: at 8 MB/s it takes at least so many milliseconds; not many times more either.
+	least=$(((bytes - burst) / 8000))
+	limited() {
+		local start
+		start=$(ms)
+		"$@"
+		took=$(($(ms) - start))
+		echo "$bytes bytes: $took ms, at least $least"
+		[ "$took" -ge "$least" ] && [ "$took" -lt $((least * 3 + 5000)) ]
+		ezio-verify -q -t a.torrent -d t.img
+		rm t.img
+	}
+	seed a.torrent e.img
+	limited recv t.img --download-limit 8MB
+	limited recv t.img --download-limit 64Mbit/s
+	kill $SEED
+	seed a.torrent e.img --upload-limit 8MB
+	limited recv t.img
+	kill $SEED
+	# 10 MB in the first period, 20 in the second
+	seed a.torrent e.img --slow-start --slow-start-period 2s
+	least=$(((bytes - burst - 2 * 10000000) / 20000 + 1000))
+	limited recv t.img
+	fails 2 ezio-recv -t a.torrent -d t.img --download-limit 10
+	fails 2 ezio-seed -t a.torrent -d e.img --upload-limit fast
+	fails 2 ezio-seed -t a.torrent -d e.img --slow-start-period 3s
+	fails 2 ezio-seed -t a.torrent -d e.img --slow-start --slow-start-period 0s
+}
+
+# A machine of its own for the seed, with two networks, and one for the receiver.
+two_networks() {
+	S=s$$ R=r$$
+	for ns in $S $R; do ip netns add $ns; echo $ns >>netns; ip -n $ns link set lo up; done
+	for n in 1 2; do
+		ip link add name a$n netns $S type veth peer name b$n netns $R
+		ip -n $S addr add 10.9.$n.1/24 dev a$n; ip -n $S link set a$n up
+		ip -n $R addr add 10.9.$n.2/24 dev b$n; ip -n $R link set b$n up
+	done
+	ip -n $R route add 10.9.1.0/24 dev b2 metric 500 # the wrong way round, if it is asked for
+}
+
+received() { ip netns exec $R cat /sys/class/net/$1/statistics/rx_bytes; }
+
+@test "--interface: what is heard, and where traffic goes" {
+	ext4 e.img
+	ezio-btfiles -q -s e.img | ezio-mktorrent -q >a.torrent
+	two_networks
+	ip netns exec $S ezio-seed -t a.torrent -d e.img --interface a1 --progress plain >seed.out 2>seed.err 3>&- &
+	echo $! >>pids
+	for _ in $(seq 100); do grep -q 10.9.1.1:6969 seed.err && break; sleep 0.1; done
+	! grep 10.9.2.1 seed.err
+	# The page is at that interface's address, also for the machine itself, and nowhere else.
+	for ns in $S $R; do ip netns exec $ns curl -sf -o b.torrent http://10.9.1.1:6969/a.torrent; done
+	code=0; ip netns exec $R curl -s http://10.9.2.1:6969/ || code=$?; [ $code = 7 ]
+	code=0; ip netns exec $R curl -s telnet://10.9.2.1:6881 </dev/null || code=$?; [ $code = 7 ]
+	before1=$(received b1) before2=$(received b2)
+	ip netns exec $R ezio-recv -t http://10.9.1.1:6969/a.torrent -d t.img --interface b2 --seed-idle 0
+	size=$(ezio-verify -q -t a.torrent -d t.img --progress json 2>&1 | jq -r 'select(.event == "done") | .bytes')
+	[ $(($(received b2) - before2)) -ge "$size" ]
+	[ $(($(received b1) - before1)) -lt 100000 ]
+	fails 1 ezio-recv -t a.torrent -d t.img --interface nosuch0
+	[[ $err == *"interface nosuch0: no such network interface"* ]]
+}

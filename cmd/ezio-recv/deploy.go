@@ -13,6 +13,7 @@ import (
 	"ezio/lib/cli"
 	"ezio/lib/disk"
 	"ezio/lib/limits"
+	"ezio/lib/netif"
 	"ezio/lib/progress"
 	"ezio/lib/store"
 	"ezio/lib/swarm"
@@ -23,6 +24,9 @@ import (
 type deployment struct {
 	c      *cli.Call
 	log    *slog.Logger
+	iface  *netif.Interface // nil for any
+	up     *swarm.Throttle
+	down   *swarm.Throttle
 	room   *room
 	port   func() (*swarm.Port, error) // opened when the first job needs it
 	opened *swarm.Port
@@ -35,6 +39,11 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 		return err
 	}
 	d := &deployment{c: c, log: c.Log(r), room: newRoom(limits.Memory(), limits.Files(), len(orders))}
+	if d.iface, err = c.Interface(); err != nil {
+		return err
+	}
+	d.up = swarm.NewThrottle(c.RateOf("upload-limit"), 0)
+	d.down = swarm.NewThrottle(c.RateOf("download-limit"), 0)
 	d.port = sync.OnceValues(d.openPort)
 	defer d.close()
 	names := make([]string, len(orders))
@@ -51,12 +60,12 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 }
 
 func (d *deployment) openPort() (*swarm.Port, error) {
-	p, err := swarm.Listen(d.c.String("listen"), d.log)
+	l, err := d.c.ListenForPeers(d.iface)
 	if err != nil {
-		return nil, cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
+		return nil, err
 	}
-	d.opened = p
-	return p, nil
+	d.opened = swarm.NewPort(l, d.log)
+	return d.opened, nil
 }
 
 func (d *deployment) close() {

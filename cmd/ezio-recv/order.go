@@ -41,7 +41,7 @@ func readConfig(c *cli.Call, arg string) ([]order, error) {
 	if arg == "-" && cli.IsTerminal(c.Stdin) {
 		return nil, cli.Usagef("--config -: standard input is a terminal")
 	}
-	text, err := fetch.Bytes(c.Context.Context, arg, c.Stdin, conf.MaxSize)
+	text, err := c.Fetch(arg, conf.MaxSize)
 	if err != nil {
 		return nil, &cli.Error{Code: cli.Usage, Err: fmt.Errorf("--config: %w", err)}
 	}

@@ -48,7 +48,7 @@ func (j *job) run() error {
 		return err
 	}
 	defer sw.Close()
-	announce := j.from.announce(ctx, sw, j.store, j.c.Log(j.r))
+	announce := j.from.announce(ctx, sw, j.store, j.shared.iface, j.c.Log(j.r))
 	defer announce.stop()
 
 	if err := j.fetch(ctx, sw, announce); err != nil {
@@ -83,7 +83,15 @@ func (j *job) join() (*swarm.Swarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := swarm.Config{Port: port, Log: j.c.Log(j.r), Banned: j.r.Banned, ReadFailed: j.readFailed}
+	cfg := swarm.Config{
+		Port:       port,
+		Throttle:   j.shared.up,
+		Download:   j.shared.down,
+		Dial:       j.shared.iface.DialContext,
+		Log:        j.c.Log(j.r),
+		Banned:     j.r.Banned,
+		ReadFailed: j.readFailed,
+	}
 	sw := swarm.New(j.t, j.store, cfg)
 	err = sw.Start()
 	if errors.Is(err, swarm.ErrSameTorrent) {

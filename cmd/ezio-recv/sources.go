@@ -13,6 +13,7 @@ import (
 
 	"ezio/lib/cli"
 	"ezio/lib/metainfo"
+	"ezio/lib/netif"
 	"ezio/lib/store"
 	"ezio/lib/swarm"
 	"ezio/lib/tracker"
@@ -51,7 +52,7 @@ type announcing struct {
 }
 
 // announce begins to tell the trackers of sw and to tell sw of peers.
-func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store, log *slog.Logger) *announcing {
+func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store, iface *netif.Interface, log *slog.Logger) *announcing {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &announcing{cancel: cancel}
 	a.client = tracker.NewClient(tracker.ClientConfig{
@@ -61,6 +62,8 @@ func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Sto
 		Port:     uint16(sw.Port()),
 		Peers:    sw.AddPeers,
 		Log:      log,
+
+		DialContext: iface.DialContext,
 		Stats: func() tracker.Stats {
 			s := sw.Stats()
 			return tracker.Stats{Uploaded: s.Up, Downloaded: s.Down, Left: from.t.Layout.Size - st.PresentBytes()}

@@ -34,18 +34,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Args:  "-t TORRENT -d SOURCE",
 		Text:  manual,
 		More:  []cli.Section{{Title: "FILES", Text: files}},
-		Flags: []ucli.Flag{
+		Flags: append([]ucli.Flag{
 			cli.TorrentFlag(),
 			&ucli.StringFlag{Name: "source", Aliases: []string{"d"}, Usage: "`DEVICE`, image file, btfiles directory or partclone image to serve from"},
 			&ucli.StringFlag{Name: "listen", Aliases: []string{"l"}, Value: ":6881", Usage: "`[HOST]:PORT` for peers, :0 for any free port"},
 			&ucli.StringFlag{Name: "tracker-listen", Value: ":6969", Usage: "`[HOST]:PORT` of the tracker and web page, :0 for any free port"},
 			&ucli.BoolFlag{Name: "no-tracker", Usage: "no tracker and no web page; announce to the torrent's own"},
 			&ucli.BoolFlag{Name: "check", Usage: "hash the whole source before serving"},
-			cli.SizeFlag("upload-limit", "upload at most `SIZE` a second"),
-			&ucli.BoolFlag{Name: "slow-start", Usage: "begin with 10 MB/s and add as much every 10 s up to 100 MB/s, then no limit"},
 			&ucli.IntFlag{Name: "exit-after", Usage: "exit when `N` receivers have finished"},
 			&ucli.DurationFlag{Name: "exit-idle", Usage: "exit when nobody asked for anything for `DUR`"},
-		},
+		}, limitFlags()...),
 		Action: func(c *cli.Call) error {
 			return c.Track(false, func(r *progress.Reporter) error { return seed(c, r) })
 		},

@@ -18,6 +18,7 @@ import (
 
 	"ezio/lib/cli"
 	"ezio/lib/metainfo"
+	"ezio/lib/netif"
 	"ezio/lib/swarm"
 	"ezio/lib/tracker"
 )
@@ -25,7 +26,8 @@ import (
 // A meetingPoint is where receivers find the seed: its own tracker, unless --no-tracker, and the
 // trackers that the torrent names.
 type meetingPoint struct {
-	server *tracker.Server // nil without our own tracker
+	iface  *netif.Interface // nil for any
+	server *tracker.Server  // nil without our own tracker
 	ln     net.Listener
 	client *tracker.Client
 	failed chan error // the tracker's server broke
@@ -33,11 +35,11 @@ type meetingPoint struct {
 	wg     sync.WaitGroup
 }
 
-func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm, log *slog.Logger) (*meetingPoint, error) {
+func openMeetingPoint(c *cli.Call, iface *netif.Interface, t *metainfo.Torrent, sw *swarm.Swarm, log *slog.Logger) (*meetingPoint, error) {
 	ctx, cancel := context.WithCancel(c.Context.Context)
-	m := &meetingPoint{cancel: cancel, failed: make(chan error, 1)}
+	m := &meetingPoint{iface: iface, cancel: cancel, failed: make(chan error, 1)}
 	if !c.Bool("no-tracker") {
-		ln, err := net.Listen("tcp", c.String("tracker-listen"))
+		ln, err := iface.Listen(c.String("tracker-listen"))
 		if err != nil {
 			cancel()
 			if errors.Is(err, syscall.EADDRINUSE) {
@@ -71,7 +73,9 @@ func openMeetingPoint(c *cli.Call, t *metainfo.Torrent, sw *swarm.Swarm, log *sl
 		Port:     uint16(sw.Port()),
 		Peers:    sw.AddPeers,
 		Log:      log,
-		Stats:    func() tracker.Stats { return tracker.Stats{Uploaded: sw.Stats().Up} },
+
+		DialContext: iface.DialContext,
+		Stats:       func() tracker.Stats { return tracker.Stats{Uploaded: sw.Stats().Up} },
 	})
 	m.wg.Go(func() { m.client.Run(ctx) })
 	return m, nil
@@ -179,7 +183,9 @@ func (m *meetingPoint) invitation(t *metainfo.Torrent) []string {
 	lines := []string{fmt.Sprintf("serving %s, infohash %s; on the receivers:", t.Name, t.InfoHash)}
 	host := m.ln.Addr().(*net.TCPAddr).IP
 	addrs := ownAddresses()
-	if ip, ok := netip.AddrFromSlice(host); ok && !ip.IsUnspecified() {
+	if own, err := m.iface.Addrs(); err == nil && len(own) > 0 {
+		addrs = own
+	} else if ip, ok := netip.AddrFromSlice(host); ok && !ip.IsUnspecified() {
 		addrs = []netip.Addr{ip.Unmap()}
 	} else if len(addrs) > 1 {
 		addrs = slices.DeleteFunc(addrs, netip.Addr.IsLoopback)

@@ -22,6 +22,14 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 	if c.Int("exit-after") < 0 {
 		return cli.Usagef("--exit-after %d is negative", c.Int("exit-after"))
 	}
+	limit, err := throttle(c)
+	if err != nil {
+		return err
+	}
+	iface, err := c.Interface()
+	if err != nil {
+		return err
+	}
 	t, err := c.Torrent()
 	if err != nil {
 		return err
@@ -39,21 +47,27 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 	if err := check(c, r, t, st, path); err != nil {
 		return err
 	}
+	l, err := c.ListenForPeers(iface)
+	if err != nil {
+		return err
+	}
+	port := swarm.NewPort(l, c.Log(r))
+	defer port.Close()
 	sw := swarm.New(t, st, swarm.Config{
-		Listen:      c.String("listen"),
-		Log:         c.Log(r),
-		UploadLimit: c.SizeOf("upload-limit"),
-		SlowStart:   c.Bool("slow-start"),
-		Banned:      r.Banned,
+		Log:      c.Log(r),
+		Port:     port,
+		Throttle: limit,
+		Dial:     iface.DialContext,
+		Banned:   r.Banned,
 		ReadFailed: func(i int, err error) {
 			r.Printf("piece %d is not served any more: %v", i, err)
 		},
 	})
 	if err := sw.Start(); err != nil {
-		return cli.Failf("%w", err).WithHint("choose another port with --listen, or --listen :0 for any")
+		return err
 	}
 	defer sw.Close()
-	meet, err := openMeetingPoint(c, t, sw, c.Log(r))
+	meet, err := openMeetingPoint(c, iface, t, sw, c.Log(r))
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,20 @@ func TestSize(t *testing.T) {
 	}
 }
 
+func TestRate(t *testing.T) {
+	for text, want := range map[string]int64{
+		"20M": 20 << 20, "20MB": 20e6, "20MiB/s": 20 << 20, "100Mbit": 12_500_000, "1 Gbit/s": 125_000_000,
+		"2.5gbit": 312_500_000, "65536": 65536, "0": 0,
+		"": -1, "x": -1, "-1": -1, "Mbit": -1, "64000": -1, "100bit": -1, "1e30gbit": -1, "10Mbps": -1,
+	} {
+		var r Rate
+		err := r.Set(text)
+		if want < 0 && err == nil || want >= 0 && (err != nil || int64(r) != want) {
+			t.Errorf("%q: %d, %v; want %d", text, r, err, want)
+		}
+	}
+}
+
 func TestCodeHasOnePlace(t *testing.T) {
 	refused := fmt.Errorf("wrapped: %w", &disk.RefusedError{Path: "/dev/x", Reason: "it is mounted", Hint: "umount"})
 	for _, c := range []struct {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"ezio/lib/fetch"
 	"ezio/lib/metainfo"
 )
 
@@ -31,7 +30,7 @@ func (c *Call) TorrentAt(arg string) (*metainfo.Torrent, error) {
 	if arg == "-" && IsTerminal(c.Stdin) {
 		return nil, Usagef("-t -: standard input is a terminal")
 	}
-	b, err := fetch.Bytes(c.Context.Context, arg, c.Stdin, metainfo.MaxSize)
+	b, err := c.Fetch(arg, metainfo.MaxSize)
 	if err != nil {
 		return nil, err
 	}

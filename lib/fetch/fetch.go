@@ -58,6 +58,14 @@ func Beside(base, arg string) string {
 // Bytes reads the document: arg is "-" for stdin, a URL, or a file name. More than limit bytes are
 // an error.
 func Bytes(ctx context.Context, arg string, stdin io.Reader, limit int64) ([]byte, error) {
+	return BytesVia(ctx, new(net.Dialer).DialContext, arg, stdin, limit)
+}
+
+// A Dial makes connections, as net.Dialer's DialContext does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// BytesVia is Bytes with HTTP over connections that dial makes.
+func BytesVia(ctx context.Context, dial Dial, arg string, stdin io.Reader, limit int64) ([]byte, error) {
 	switch {
 	case arg == "-":
 		b, err := readAll(stdin, limit)
@@ -68,7 +76,7 @@ func Bytes(ctx context.Context, arg string, stdin io.Reader, limit int64) ([]byt
 	case isTFTP(arg):
 		return getTFTP(ctx, arg, limit)
 	case IsURL(arg):
-		return get(ctx, arg, limit)
+		return get(ctx, dial, arg, limit)
 	}
 	f, err := os.Open(arg)
 	if err != nil {
@@ -100,7 +108,7 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-func get(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
+func get(ctx context.Context, dial Dial, rawURL string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, totalTimeout, fmt.Errorf("no whole answer within %v", totalTimeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
@@ -108,8 +116,12 @@ func get(ctx context.Context, rawURL string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("get %s: %w", rawURL, err)
 	}
 	transport := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		Proxy: http.ProxyFromEnvironment,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			return dial(ctx, network, addr)
+		},
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  replyTimeout,
 		MaxResponseHeaderBytes: 64 << 10,

@@ -126,8 +126,7 @@ func (l *loop) dial(now time.Time) {
 func (s *Swarm) connect(addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(s.ctx, handshakeTimeout)
 	defer cancel()
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr.String())
+	nc, err := s.cfg.Dial(ctx, "tcp", addr.String())
 	if err == nil {
 		s.meet(nc, nil)
 	}

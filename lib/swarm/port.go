@@ -52,15 +52,20 @@ func Listen(addr string, log *slog.Logger) (*Port, error) {
 	if addr == "" {
 		addr = ":0"
 	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = syscall.EADDRINUSE
 		}
 		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return NewPort(l, log), nil
+}
+
+// NewPort hears peers at a TCP listener, which it closes at its end. A nil log is none.
+func NewPort(l net.Listener, log *slog.Logger) *Port {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
 	p := &Port{
 		log:      log,
@@ -75,7 +80,7 @@ func Listen(addr string, log *slog.Logger) (*Port, error) {
 	if p.utp != nil {
 		p.wg.Go(p.refuseUTP)
 	}
-	return p, nil
+	return p
 }
 
 // Number is the TCP port's number.

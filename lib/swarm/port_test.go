@@ -190,7 +190,7 @@ func TestUnfinishedHandshakesAreCounted(t *testing.T) {
 // What two swarms upload under one throttle is bounded together.
 func TestThrottleIsShared(t *testing.T) {
 	tors, disks := images(t, 2)
-	p, bound := listenPort(t), NewThrottle(2<<20, false)
+	p, bound := listenPort(t), NewThrottle(2<<20, 0)
 	var all []*Swarm
 	start := time.Now()
 	for i, tor := range tors {
@@ -222,7 +222,7 @@ func TestSlowStart(t *testing.T) {
 		{0, 0, 10e6}, {0, 9 * time.Second, 10e6}, {0, 10 * time.Second, 20e6}, {0, 99 * time.Second, 100e6},
 		{0, 100 * time.Second, rate.Inf}, {25e6, 15 * time.Second, 20e6}, {25e6, 25 * time.Second, 25e6},
 	} {
-		bound := NewThrottle(c.limit, true)
+		bound := NewThrottle(c.limit, 10*time.Second)
 		bound.begin(begun)
 		bound.begin(begun.Add(time.Hour)) // another swarm
 		if got := bound.limit(begun.Add(c.after)); got != c.want {

@@ -15,10 +15,23 @@ func since(at *atomic.Int64) time.Duration { return time.Since(time.Unix(0, at.L
 // A meter is a connection's stream from the peer, and notes when something comes.
 type meter struct{ c *conn }
 
+// boundedRead is how much is read at a time under a bound: little enough that every connection gets
+// its turn, and its sender sees its bytes taken, long before it gives us up for dead.
+const boundedRead = 16 << 10 // bytes
+
 func (m meter) Read(p []byte) (int, error) {
+	bound := m.c.s.cfg.Download
+	if bound != nil && len(p) > boundedRead {
+		p = p[:boundedRead]
+	}
 	n, err := m.c.nc.Read(p)
 	if n > 0 {
 		m.c.heard.Store(time.Now().UnixNano())
+		if bound != nil && !bound.free() {
+			if late := bound.wait(m.c.s.ctx, n); err == nil {
+				err = late
+			}
+		}
 	}
 	return n, err
 }

@@ -21,6 +21,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -51,15 +52,16 @@ type Store interface {
 
 // Config says how to take part. The zero value listens on a port of the system's choosing.
 type Config struct {
-	Listen      string // host:port for peers; ":0" is any free port
-	UploadLimit int64  // bytes a second, 0 for none
-	SlowStart   bool   // begin with 10 MB/s and add as much every 10 s up to 100, then no limit
-	MaxPeers    int    // connections; 0 means 128, or what the descriptors allow
-	Log         *slog.Logger
+	Listen   string // host:port for peers; ":0" is any free port
+	MaxPeers int    // connections; 0 means 128, or what the descriptors allow
+	Log      *slog.Logger
 	// Port, which other swarms may use as well, stands in for Listen; it stays open after Close.
 	Port *Port
-	// Throttle, likewise, stands in for UploadLimit and SlowStart.
-	Throttle *Throttle
+	// Throttle bounds what is uploaded, Download what is received, by this swarm and all others that
+	// have the same; nil is no bound.
+	Throttle, Download *Throttle
+	// Dial connects to a peer; nil: as net.Dialer does.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Banned hears of each peer (host:port) that is kept away for a while, and why.
 	Banned func(peer, reason string)
 	// ReadFailed hears of each piece that the disk could not give.
@@ -103,6 +105,9 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	if cfg.MaxPeers == 0 {
 		cfg.MaxPeers = maxPeers(limits.Files())
 	}
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -115,9 +120,7 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	}
 	copy(s.id[:], "-EZ0001-")
 	rand.Read(s.id[8:])
-	if s.throttle = cfg.Throttle; s.throttle == nil {
-		s.throttle = NewThrottle(cfg.UploadLimit, cfg.SlowStart)
-	}
+	s.throttle = cfg.Throttle
 	s.mem = newMemory(t.Layout, budget(t.Layout.Length))
 	s.evidence = newEvidence()
 	s.work = newWriters(s)

@@ -12,27 +12,27 @@ import (
 
 // Slow start, as EZIO's --slow-start has it: a school's switch is not hit by everything at once.
 const (
-	slowStep   = 10_000_000 // bytes a second
-	slowPeriod = 10 * time.Second
-	slowSteps  = 10
-	burst      = 2 * maxBlock
+	slowStep  = 10_000_000 // bytes a second
+	slowSteps = 10
+	burst     = 2 * maxBlock
 )
 
-// A Throttle bounds what the swarms that share it upload together.
+// A Throttle bounds what the swarms that share it upload, or download, together. A nil *Throttle is
+// no bound.
 type Throttle struct {
 	final   rate.Limit
-	slow    bool
+	period  time.Duration // of a step of slow start; 0 for none
 	limiter *rate.Limiter
 
 	mu    sync.Mutex
 	begun time.Time // of slow start; zero before it
 }
 
-// NewThrottle is a bound of limit bytes a second, 0 for none. With slowStart it begins, when the
-// first swarm does, with 10 MB/s and grows by as much every 10 s up to 100 MB/s, and only then to
-// the limit.
-func NewThrottle(limit int64, slowStart bool) *Throttle {
-	t := &Throttle{final: rate.Inf, slow: slowStart}
+// NewThrottle is a bound of limit bytes a second, 0 for none. A slowStart that is not 0 lets it begin,
+// when the first swarm does, with 10 MB/s and grow by as much in each period of that length, up to
+// 100 MB/s, and only then to the limit.
+func NewThrottle(limit int64, slowStart time.Duration) *Throttle {
+	t := &Throttle{final: rate.Inf, period: slowStart}
 	if limit > 0 {
 		t.final = rate.Limit(limit)
 	}
@@ -42,6 +42,9 @@ func NewThrottle(limit int64, slowStart bool) *Throttle {
 
 // begin is told that a swarm has begun.
 func (t *Throttle) begin(now time.Time) {
+	if t == nil {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.begun.IsZero() {
@@ -51,12 +54,12 @@ func (t *Throttle) begin(now time.Time) {
 
 // limit is the bound at a time.
 func (t *Throttle) limit(now time.Time) rate.Limit {
-	if !t.slow {
+	if t.period <= 0 {
 		return t.final
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	step := 1 + int(now.Sub(t.begun)/slowPeriod)
+	step := 1 + int(now.Sub(t.begun)/t.period)
 	if step > slowSteps {
 		return t.final
 	}
@@ -64,7 +67,7 @@ func (t *Throttle) limit(now time.Time) rate.Limit {
 }
 
 // free says whether there is no bound now.
-func (t *Throttle) free() bool { return t.limit(time.Now()) == rate.Inf }
+func (t *Throttle) free() bool { return t == nil || t.limit(time.Now()) == rate.Inf }
 
 // wait returns when n bytes, at most burst, may be sent.
 func (t *Throttle) wait(ctx context.Context, n int) error {
