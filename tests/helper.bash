@@ -80,10 +80,12 @@ same_files() {
 
 # start COMMAND...: in the background, its streams in $1.out and $1.err, its id in $PID.
 start() {
-	local name
+	local name out err
 	name=$(basename "$1")
-	"$@" >"$name.out" 2>"$name.err" 3>&- &
+	exec {out}>"$name.out" {err}>"$name.err" # here, so that both are there when this returns
+	"$@" >&"$out" 2>&"$err" 3>&- &
 	PID=$!
+	exec {out}>&- {err}>&-
 	echo "$PID" >>pids
 }
 

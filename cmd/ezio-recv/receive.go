@@ -28,6 +28,9 @@ type job struct {
 	target *disk.Target
 	store  *store.Store
 	doubts doubts
+	left   leftover
+	kept   int64 // bytes that were right on the target before
+	came   int64 // bytes that came from others
 
 	captured *extent.Patched // the disk as it was captured, when its GPT must be moved; else nil
 }
@@ -54,6 +57,7 @@ func (j *job) run() error {
 	if err := j.fetch(ctx, sw, announce); err != nil {
 		return err
 	}
+	j.came = sw.Stats().Down
 	if err := j.finish(ctx); err != nil {
 		return err
 	}
@@ -89,6 +93,8 @@ func (j *job) join() (*swarm.Swarm, error) {
 		Download:   j.shared.down,
 		Dial:       j.shared.iface.DialContext,
 		Log:        j.c.Log(j.r),
+		Memory:     j.shared.room.buffers(j.t.Layout.Length),
+		Unknown:    j.left.set(len(j.t.Pieces)),
 		Banned:     j.r.Banned,
 		ReadFailed: j.readFailed,
 	}
@@ -118,6 +124,8 @@ func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
 		}
 		if st.Peers == 0 {
 			s.Waiting = "peers" + a.trouble()
+		} else if !j.left.done() {
+			s.Waiting = fmt.Sprintf("the check of what is there (%d%%)", 100*j.left.checked.Load()/j.left.bytes)
 		}
 		return s
 	}, progress.Fields{
@@ -130,6 +138,7 @@ func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
 	ending, end := context.WithCancel(ctx)
 	defer end()
 	wg.Go(func() { j.store.WriteBack(ending) })
+	wg.Go(func() { j.checkLeftover(ending, sw) })
 	wg.Go(func() { j.watchStall(ending, sw, a) })
 	return sw.Wait(ctx)
 }
@@ -149,7 +158,7 @@ func (j *job) finish(ctx context.Context) error {
 	if err := j.settleTable(); err != nil {
 		return err
 	}
-	j.r.Done(progress.Fields{"bytes": j.t.Layout.Size, "pieces": len(j.t.Pieces), "target": j.target.Path()})
+	j.r.Done(progress.Fields{"bytes": j.t.Layout.Size, "pieces": len(j.t.Pieces), "target": j.target.Path(), "kept_bytes": j.kept, "received_bytes": j.came})
 	return nil
 }
 

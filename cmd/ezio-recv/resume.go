@@ -4,15 +4,37 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/dustin/go-humanize"
 
 	"ezio/lib/cli"
+	"ezio/lib/piece"
 	"ezio/lib/progress"
+	"ezio/lib/swarm"
 )
 
-// resume finds what an earlier run left on the target. It also protects a file that holds something
-// else: a device is named to be overwritten, a file may be a slip of the finger.
+// A leftover is what an earlier run may have left on the target.
+type leftover struct {
+	unknown []int // pieces (ascending) that are to be looked at while others are received
+	bytes   int64 // of them
+	checked atomic.Int64
+}
+
+// done says whether everything was looked at.
+func (l *leftover) done() bool { return l.checked.Load() == l.bytes }
+
+// set is the unknown pieces of so many.
+func (l *leftover) set(pieces int) *piece.Bitfield {
+	b := piece.NewBitfield(pieces)
+	for _, i := range l.unknown {
+		b.Set(i)
+	}
+	return b
+}
+
+// resume finds out whether an earlier run was here, by a few pieces. It also protects a file that holds
+// something else: a device is named to be overwritten, a file may be a slip of the finger.
 func (j *job) resume(ctx context.Context) error {
 	if j.target.Fresh() {
 		return nil
@@ -21,7 +43,7 @@ func (j *job) resume(ctx context.Context) error {
 	if mayOverwrite && j.c.Bool("no-resume") {
 		return nil
 	}
-	found, err := j.store.Sample(ctx)
+	unknown, found, err := j.store.Sample(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,12 +55,38 @@ func (j *job) resume(ctx context.Context) error {
 		j.store.Forget()
 		return nil
 	}
-	if _, err := j.scan(ctx, "checking", nil); err != nil {
-		return err
+	j.kept, j.left.unknown = j.store.PresentBytes(), unknown
+	for _, i := range unknown {
+		_, n := j.t.Layout.Span(i)
+		j.left.bytes += n
 	}
-	j.r.Printf("%s of %s are right on %s already",
-		humanize.IBytes(uint64(j.store.PresentBytes())), humanize.IBytes(uint64(j.t.Layout.Size)), j.target.Path())
 	return nil
+}
+
+// checkLeftover looks at the rest of what an earlier run left, and tells the swarm of each piece: what
+// is right is kept, the others are received, meanwhile.
+func (j *job) checkLeftover(ctx context.Context, sw *swarm.Swarm) {
+	if j.kept == 0 {
+		return
+	}
+	var err error
+	if len(j.left.unknown) > 0 {
+		err = j.scanLeftover(ctx, sw)
+	}
+	if err == nil {
+		j.r.Printf("%s of %s were right on %s already",
+			humanize.IBytes(uint64(j.kept)), humanize.IBytes(uint64(j.t.Layout.Size)), j.target.Path())
+	}
+}
+
+func (j *job) scanLeftover(ctx context.Context, sw *swarm.Swarm) error {
+	return j.store.Scan(ctx, j.left.unknown, func(i int, bytes int64, ok bool) {
+		if ok {
+			j.kept += bytes
+		}
+		sw.Found(i, ok)
+		j.left.checked.Add(bytes)
+	})
 }
 
 // scan rehashes pieces (ascending), nil for all, and returns how many are not right.
@@ -53,7 +101,7 @@ func (j *job) scan(ctx context.Context, phase string, which []int) (bad int, err
 	}
 	j.r.Start(phase, count.Sample, progress.Fields{"target": j.target.Path()})
 	defer j.r.Stop()
-	err = j.store.Scan(ctx, which, func(bytes int64, ok bool) {
+	err = j.store.Scan(ctx, which, func(_ int, bytes int64, ok bool) {
 		count.Add(bytes)
 		if !ok {
 			bad++

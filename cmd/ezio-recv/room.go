@@ -9,35 +9,37 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ezio/lib/cli"
+	"ezio/lib/swarm"
 )
 
-// What a receiver takes, in bytes: the pieces that lib/swarm receives at a time (64 MiB of small
-// ones, ten of partclone's size, four of larger ones) and those that lib/hasher has in hand, for
-// each job, and the rest once.
+// What a receiver takes, in bytes: the pieces that lib/swarm receives at a time (swarm.Buffers) and
+// those that lib/hasher has in hand, for each job, and the rest once.
 const (
-	smallPieces = 64 << 20
-	inHand      = 2 // pieces
-	rest        = 48 << 20
-	leastFiles  = 32 // for one job
-	moreFiles   = 16 // for each job more
+	inHand     = 2        // pieces,
+	handful    = 16 << 20 // or so many bytes of small ones
+	rest       = 48 << 20
+	leastFiles = 32 // for one job
+	moreFiles  = 16 // for each job more
 )
 
-func needed(length int64) int64 { return weight(length) + rest }
+// hashing is what lib/hasher takes.
+func hashing(length int64) int64 { return max(inHand*length, handful) }
 
+// needed is the least for pieces of a length (bytes), with which they come more slowly than they could.
+func needed(length int64) int64 {
+	least, _ := swarm.Buffers(length)
+	return least + hashing(length) + rest
+}
+
+// weight is how much a job takes if there is as much.
 func weight(length int64) int64 {
-	room := smallPieces + length
-	switch {
-	case length > 16<<20:
-		room = 4 * length
-	case length > 4<<20:
-		room = 10 * length
-	}
-	return room + inHand*length
+	_, most := swarm.Buffers(length)
+	return most + hashing(length)
 }
 
 // A room is the memory and the files that this process may use. Jobs that together need more memory
 // take turns: three quarters of it, above which the garbage collector would work without end, are
-// given to all together, and whatever it needs to a single one.
+// given to all together. One that would take more makes do with that.
 type room struct {
 	memory, files int64
 	jobs          int
@@ -71,6 +73,12 @@ func (r *room) atOnce(length int64) bool { return r.taken.TryAcquire(min(weight(
 
 func (r *room) wait(ctx context.Context, length int64) error {
 	return r.taken.Acquire(ctx, min(weight(length), r.size))
+}
+
+// buffers is how much of its memory a job has for pieces that are being received.
+func (r *room) buffers(length int64) int64 {
+	least, _ := swarm.Buffers(length)
+	return max(least, min(weight(length), r.size)-hashing(length))
 }
 
 func (r *room) leave(length int64) { r.taken.Release(min(weight(length), r.size)) }

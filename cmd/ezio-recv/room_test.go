@@ -16,9 +16,11 @@ func TestEnoughRoom(t *testing.T) {
 	}{
 		{256 << 10, 192 << 20, 64, ""},
 		{4 << 20, 192 << 20, 64, ""},
-		{16 << 20, 192 << 20, 64, "there are 192 MiB of memory, and receiving pieces of 16 MiB needs 240 MiB"},
-		{16 << 20, 256 << 20, 64, ""},
-		{256 << 20, 1 << 30, 64, "needs 1.5 GiB"},
+		{16 << 20, 192 << 20, 64, ""},
+		{16 << 20, 112 << 20, 64, "there are 112 MiB of memory, and receiving pieces of 16 MiB needs 128 MiB"},
+		{64 << 20, 1 << 30, 64, ""},
+		{64 << 20, 256 << 20, 64, "needs 368 MiB"},
+		{1 << 20, 80 << 20, 64, ""},
 		{1 << 20, 64 << 20, 1024, "there are 64 MiB of memory"},
 		{1 << 20, 1 << 30, 20, "only 20 files may be open"},
 	} {

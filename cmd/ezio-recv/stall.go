@@ -51,7 +51,7 @@ func (j *job) watchStall(ctx context.Context, sw *swarm.Swarm, a *announcing) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if quiet := s.look(now, sw.Stats().Down); quiet > 0 {
+			if quiet := s.look(now, sw.Stats().Down+j.left.checked.Load()); quiet > 0 {
 				j.r.Printf("no data for %v: %s", quiet, j.whyNoData(sw.Stats().Peers, a))
 			}
 		}

@@ -90,7 +90,7 @@ func check(c *cli.Call, r *progress.Reporter, t *metainfo.Torrent, st *store.Sto
 	r.Start("checking", count.Sample, progress.Fields{"source": path})
 	defer r.Stop()
 	bad := 0
-	err := st.Scan(c.Context.Context, which, func(bytes int64, ok bool) {
+	err := st.Scan(c.Context.Context, which, func(_ int, bytes int64, ok bool) {
 		count.Add(bytes)
 		if !ok {
 			bad++

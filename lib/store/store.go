@@ -211,14 +211,14 @@ func (s *Store) Sync() error {
 	return nil
 }
 
-// scanMemory bounds the bytes in memory of a Scan: a receiver, which needs about as many afterwards, may
-// have little.
-const scanMemory = 48 << 20
+// scanMemory bounds the bytes in memory of a Scan, of small pieces: a receiver, which needs more at the
+// same time, may have little.
+const scanMemory = 16 << 20
 
 // Scan rehashes pieces on the disk and sets what is present accordingly; which selects pieces
-// (ascending), nil means all. A piece that cannot be read is not present. progress hears of each
-// piece's bytes and whether it matched.
-func (s *Store) Scan(ctx context.Context, which []int, progress func(bytes int64, ok bool)) error {
+// (ascending), nil means all. A piece that cannot be read is not present. found hears of each piece,
+// its bytes and whether it matched. Pieces that are being scanned must not be Put.
+func (s *Store) Scan(ctx context.Context, which []int, found func(piece int, bytes int64, ok bool)) error {
 	opt := hasher.Options{Memory: scanMemory}
 	if which != nil && len(which) <= sampleCount {
 		// A sample is not worth the memory of many pieces at once.
@@ -233,8 +233,8 @@ func (s *Store) Scan(ctx context.Context, which []int, progress func(bytes int64
 			s.have.Clear(r.Index)
 		}
 		s.mu.Unlock()
-		if progress != nil {
-			progress(r.Bytes, ok)
+		if found != nil {
+			found(r.Index, r.Bytes, ok)
 		}
 		return nil
 	})
@@ -254,14 +254,21 @@ const (
 )
 
 // Sample rehashes a few pieces spread over the image and says whether any is already right: then
-// the disk is worth a whole Scan, because an earlier run was here.
-func (s *Store) Sample(ctx context.Context) (found bool, err error) {
+// the others, unknown (ascending), are worth a Scan, because an earlier run was here.
+func (s *Store) Sample(ctx context.Context) (unknown []int, found bool, err error) {
 	count := len(s.torrent.Pieces)
 	n := min(count, sampleCount, max(4, int(sampleBytes/s.torrent.Layout.Length)))
 	which := make([]int, 0, n)
 	for k := range n {
 		which = append(which, int(int64(k)*int64(count)/int64(n)))
 	}
-	err = s.Scan(ctx, which, func(_ int64, ok bool) { found = found || ok })
-	return found, err
+	err = s.Scan(ctx, which, func(_ int, _ int64, ok bool) { found = found || ok })
+	for i := range count {
+		if len(which) > 0 && which[0] == i {
+			which = which[1:]
+		} else {
+			unknown = append(unknown, i)
+		}
+	}
+	return unknown, found, err
 }

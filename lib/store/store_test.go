@@ -145,7 +145,7 @@ func TestScanFindsWhatIsRight(t *testing.T) {
 		}
 	}
 	s := New(tor, d, "/dev/x")
-	if found, err := s.Sample(context.Background()); err != nil || !found {
+	if unknown, found, err := s.Sample(context.Background()); err != nil || !found || len(unknown) != 0 {
 		t.Fatalf("sample: %v, %v", found, err)
 	}
 	if err := s.Scan(context.Background(), nil, nil); err != nil {
@@ -159,7 +159,7 @@ func TestScanFindsWhatIsRight(t *testing.T) {
 		t.Fatal("forgotten pieces are present")
 	}
 	blank := New(tor, &ramDisk{b: make([]byte, tor.Map.End())}, "/dev/y")
-	if found, err := blank.Sample(context.Background()); err != nil || found {
+	if _, found, err := blank.Sample(context.Background()); err != nil || found {
 		t.Fatalf("a blank disk: %v, %v", found, err)
 	}
 }

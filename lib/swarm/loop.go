@@ -36,11 +36,12 @@ func newLoop(s *Swarm) *loop {
 		book:  newAddressBook(),
 		blame: newBlame(),
 		pick: picker.New(picker.Config{
-			Layout: s.torrent.Layout,
-			Have:   have,
-			Budget: s.mem.budget,
-			Seed:   have.All(),
-			Rand:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+			Layout:  s.torrent.Layout,
+			Have:    have,
+			Unknown: s.cfg.Unknown,
+			Budget:  s.mem.budget,
+			Seed:    have.All(),
+			Rand:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		}),
 	}
 }
@@ -288,6 +289,15 @@ func (l *loop) onPut(i int, v verdict, err error) {
 	default:
 		// The disk's failure: the store has told Wait.
 		l.s.cfg.Log.Error("write", "piece", i, "err", err)
+	}
+}
+
+// onFound hears what became of a piece of which nothing was known.
+func (l *loop) onFound(i int, ok bool) {
+	if ok {
+		l.onPiece(i)
+	} else {
+		l.pick.Missing(i)
 	}
 }
 

@@ -44,16 +44,31 @@ const (
 // grain is the unit of claims: every block asked for is made of these.
 const grain = wire.BlockLength
 
+// leastBudget keeps one piece coming while another is verified and written.
+const leastBudget = 2
+
 // budget is how many pieces may be in memory at a time: 64 MiB worth of small ones, and nine of
-// partclone's 16 MiB.
-func budget(length int64) int {
+// partclone's 16 MiB; fewer where memory (bytes, 0 for no limit) does not hold them and one more.
+func budget(length, memory int64) int {
+	var n int64
 	switch {
 	case length > 16<<20:
-		return 3
+		n = 3
 	case length > 4<<20:
-		return 9
+		n = 9
+	default:
+		n = min(1024, (64<<20)/length)
 	}
-	return int(min(1024, (64<<20)/length))
+	if memory > 0 {
+		n = max(leastBudget, min(n, memory/length-1))
+	}
+	return int(n)
+}
+
+// Buffers is how many bytes of pieces of a length (bytes) a swarm that fetches has in memory: at
+// least, however small Config.Memory, and at most.
+func Buffers(length int64) (least, most int64) {
+	return (leastBudget + 1) * length, int64(budget(length, 0)+1) * length
 }
 
 func newMemory(l piece.Layout, budget int) *memory {

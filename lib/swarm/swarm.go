@@ -54,7 +54,11 @@ type Store interface {
 type Config struct {
 	Listen   string // host:port for peers; ":0" is any free port
 	MaxPeers int    // connections; 0 means 128, or what the descriptors allow
+	Memory   int64  // bytes for pieces that are being received; 0 means as many as are useful, see Buffers
 	Log      *slog.Logger
+	// Unknown are pieces that may be on the disk; Found says for each of them whether it is. Until then
+	// nobody is asked for it. nil is none.
+	Unknown *piece.Bitfield
 	// Port, which other swarms may use as well, stands in for Listen; it stays open after Close.
 	Port *Port
 	// Throttle bounds what is uploaded, Download what is received, by this swarm and all others that
@@ -121,7 +125,7 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	copy(s.id[:], "-EZ0001-")
 	rand.Read(s.id[8:])
 	s.throttle = cfg.Throttle
-	s.mem = newMemory(t.Layout, budget(t.Layout.Length))
+	s.mem = newMemory(t.Layout, budget(t.Layout.Length, cfg.Memory))
 	s.evidence = newEvidence()
 	s.work = newWriters(s)
 	s.loop = newLoop(s)
@@ -162,6 +166,11 @@ func (s *Swarm) PeerID() [20]byte { return s.id }
 func (s *Swarm) AddPeers(addrs []netip.AddrPort) {
 	list := append([]netip.AddrPort(nil), addrs...)
 	s.post(func() { s.loop.learn(list) })
+}
+
+// Found says that the store was found to have one of Config.Unknown, or not to have it.
+func (s *Swarm) Found(piece int, ok bool) {
+	s.post(func() { s.loop.onFound(piece, ok) })
 }
 
 // Wait returns when the store has every piece, the store has failed, or ctx is done. Cancelled is

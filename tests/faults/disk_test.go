@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -90,12 +91,7 @@ func uploaded(t *testing.T, im *image, s *seeding) {
 	t.Helper()
 	s.signal(syscall.SIGINT)
 	s.wait(10 * time.Second)
-	list := s.events()
-	var up int64
-	for _, e := range list {
-		up = max(up, e.DoneBytes)
-	}
-	if up > im.t.Layout.Size*11/10 {
+	if up := s.sent(); up > im.t.Layout.Size*11/10 {
 		t.Errorf("the seed sent %d bytes of an image of %d", up, im.t.Layout.Size)
 	}
 }
@@ -201,13 +197,61 @@ func killAndRerun(t *testing.T, im *image, s *seeding, pieces int) int64 {
 			have += n
 		}
 	}
-	if e, ok := r.event("progress", "receiving"); ok && e.DoneBytes != have {
-		t.Errorf("%d bytes were right on the disk, but it began with %d", have, e.DoneBytes)
+	if e, ok := r.event("done", ""); !ok || e.KeptBytes != have || e.ReceivedBytes != im.t.Layout.Size-have {
+		t.Errorf("%d bytes were right on the disk, %d were kept and %d received", have, e.KeptBytes, e.ReceivedBytes)
 	}
 	if err := os.Remove(target); err != nil {
 		t.Error(err)
 	}
 	return int64(count(right))
+}
+
+// What an earlier run left is looked at while what is missing comes in: a large disk takes longer to
+// read than its last pieces to receive. Nothing that is right is received again.
+func TestResumeReceivesMeanwhile(t *testing.T) {
+	t.Parallel()
+	im := newImage(t, 128, 256<<10)
+	old := im.blank()
+	var missing int64
+	for i := range im.t.Pieces {
+		off, n := im.t.Layout.Span(i)
+		if i%2 == 1 {
+			missing += n
+			continue
+		}
+		for e := range im.t.Map.Slices(off, n) {
+			copy(old[e.Offset:e.End()], im.bytes[e.Offset:])
+		}
+	}
+	d, dev := faulty(t, old)
+	d.Record()
+	s := seed(t, im.torrent, im.disk)
+	d.Set(faultfs.Rule{Op: faultfs.Read, Delay: 60 * time.Millisecond})
+	r := recv(t, s.url, dev)
+	begun := time.Duration(0)
+	r.await("progress", "receiving", 20*time.Second)
+	at := time.Now()
+	until(t, 60*time.Second, "the end of the check", func() bool {
+		if begun == 0 && s.sent() > missing/4 {
+			begun = time.Since(at)
+		}
+		return strings.Contains(r.err.String(), " were right on ")
+	})
+	checked := time.Since(at)
+	r.success(30 * time.Second)
+	im.check(t, d.Bytes())
+	t.Logf("a quarter of what was missing was sent after %v, all was checked after %v", begun, checked)
+	if begun == 0 || begun > checked/2 {
+		t.Error("it waited for the check")
+	}
+	if e, _ := r.event("done", ""); e.KeptBytes != im.t.Layout.Size-missing || e.ReceivedBytes != missing {
+		t.Errorf("%d bytes were missing; %d were kept and %d received", missing, e.KeptBytes, e.ReceivedBytes)
+	}
+	for _, e := range d.Log() {
+		if e.Op == faultfs.Write && bytes.Equal(old[e.Offset:e.Offset+int64(len(e.Data))], e.Data) && len(e.Data) > 4096 {
+			t.Errorf("what was right at %#x was written again", e.Offset)
+		}
+	}
 }
 
 // Whatever a power cut leaves, the same command finishes the job; and what was said to be done is

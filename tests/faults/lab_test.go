@@ -291,6 +291,8 @@ type event struct {
 	Time                                         time.Time
 	DoneBytes                                    int64 `json:"done_bytes"`
 	TotalBytes                                   int64 `json:"total_bytes"`
+	KeptBytes                                    int64 `json:"kept_bytes"`
+	ReceivedBytes                                int64 `json:"received_bytes"`
 	Port                                         int
 	TrackerPort                                  int `json:"tracker_port"`
 	Peers                                        int
@@ -365,6 +367,16 @@ func seed(t testing.TB, torrent, disk string, more ...string) *seeding {
 		"--tracker-listen", "127.0.0.1:0", "--progress", "json"}, more...)...)
 	e := p.await("start", "serving", 20*time.Second)
 	return &seeding{proc: p, port: e.Port, url: fmt.Sprintf("http://127.0.0.1:%d/a.torrent", e.TrackerPort)}
+}
+
+// sent is how many bytes it has uploaded, as of a second ago.
+func (s *seeding) sent() (up int64) {
+	for _, e := range s.events() {
+		if e.Phase == "serving" {
+			up = max(up, e.DoneBytes)
+		}
+	}
+	return up
 }
 
 func (s *seeding) peer() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }

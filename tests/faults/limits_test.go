@@ -47,19 +47,31 @@ func limited(t testing.TB, memory int64, files int, args ...string) []string {
 	return append([]string{"sh", "-c", fmt.Sprintf(`echo $$ >%s && ulimit -n %d && exec "$@"`, procs, files), "sh"}, args...)
 }
 
-// On machines of 192 MiB and 64 descriptors it works, also when strangers hold connections.
+// On machines of 192 MiB and 64 descriptors it works, also with partclone's pieces of 16 MiB, and when
+// strangers hold connections.
 func TestSmallMachines(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct {
+		pieces int
+		length int64
+	}{{256, 1 << 20}, {16, 16 << 20}} {
+		t.Run(fmt.Sprintf("%d pieces of %d MiB", c.pieces, c.length>>20), func(t *testing.T) { onSmallMachines(t, newImage(t, c.pieces, c.length)) })
+	}
+}
+
+func onSmallMachines(t *testing.T, im *image) {
 	const machines = 3
-	im := newImage(t, 256, 1<<20)
 	small := func(args ...string) *proc { return start(t, limited(t, 192*mib, 64, args...)...) }
 	s := small("ezio-seed", "-t", im.torrent, "-d", im.disk, "--listen", "127.0.0.1:0",
 		"--tracker-listen", "127.0.0.1:0", "--progress", "json")
 	e := s.await("start", "serving", 20*time.Second)
-	for range 80 {
+	for i := range 80 { // half of them shake hands, and are silent then
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", e.Port))
 		must(t, err)
 		t.Cleanup(func() { _ = c.Close() })
+		if i%2 == 0 {
+			go func() { greet(im, c) }()
+		}
 	}
 	url := fmt.Sprintf("http://127.0.0.1:%d/a.torrent", e.TrackerPort)
 	var all []*proc
@@ -84,8 +96,8 @@ func TestTooSmallMachine(t *testing.T) {
 	t.Parallel()
 	im := newImage(t, 2, 16<<20)
 	target := filepath.Join(t.TempDir(), "target.img")
-	r := start(t, limited(t, 192*mib, 64, "ezio-recv", "-t", im.torrent, "-d", target, "--listen", "127.0.0.1:0", "--peer", "127.0.0.1:9")...)
-	if code := r.wait(10 * time.Second); code != 1 || !strings.Contains(r.err.String(), "of memory, and receiving pieces of 16 MiB needs 240 MiB") {
+	r := start(t, limited(t, 112*mib, 64, "ezio-recv", "-t", im.torrent, "-d", target, "--listen", "127.0.0.1:0", "--peer", "127.0.0.1:9")...)
+	if code := r.wait(10 * time.Second); code != 1 || !strings.Contains(r.err.String(), "of memory, and receiving pieces of 16 MiB needs 128 MiB") {
 		t.Errorf("exit code %d: %s", code, r.err.String())
 	}
 	if _, err := os.Stat(target); err == nil {
