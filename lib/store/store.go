@@ -146,29 +146,63 @@ func (s *Store) File(i int) *os.File {
 	return nil
 }
 
+// A Verified is a piece with data that is right. Only Verify makes one.
+type Verified struct {
+	piece int
+	data  []byte
+}
+
+// Verify compares data with the sums of pieces. What is Verified may be given to Write and must not be
+// changed until then; errs has ErrHash for a piece whose data does not match, and nil for the others.
+// Several pieces at once take a CPU less time than one after the other: see piece.Sums.
+func (s *Store) Verify(pieces []int, data [][]byte) (right []Verified, errs []error) {
+	sums := make([]piece.Hash, len(pieces))
+	piece.Sums(sums, data)
+	errs = make([]error, len(pieces))
+	for k, i := range pieces {
+		if i < 0 || i >= len(s.torrent.Pieces) {
+			errs[k] = fmt.Errorf("no piece %d", i)
+			continue
+		}
+		if _, n := s.torrent.Layout.Span(i); int64(len(data[k])) != n || sums[k] != s.torrent.Pieces[i] {
+			errs[k] = fmt.Errorf("piece %d: %w", i, ErrHash)
+			continue
+		}
+		right = append(right, Verified{i, data[k]})
+	}
+	return right, errs
+}
+
+// Piece is the index of a verified piece.
+func (v Verified) Piece() int { return v.piece }
+
 // Put verifies data as piece i, writes it, and from then on has it. Data that does not match is
 // ErrHash and leaves no trace. After any failed write every Put returns that failure.
 func (s *Store) Put(i int, data []byte) error {
-	if i < 0 || i >= len(s.torrent.Pieces) {
-		return fmt.Errorf("no piece %d", i)
+	right, errs := s.Verify([]int{i}, [][]byte{data})
+	if errs[0] != nil {
+		return errs[0]
 	}
-	start, n := s.torrent.Layout.Span(i)
-	if int64(len(data)) != n || piece.Sum(data) != s.torrent.Pieces[i] {
-		return fmt.Errorf("piece %d: %w", i, ErrHash)
-	}
+	return s.Write(right[0])
+}
+
+// Write writes a piece, and from then on has it. After any failed write every Write returns that
+// failure.
+func (s *Store) Write(v Verified) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	if s.Has(i) {
+	if s.Has(v.piece) {
 		return nil
 	}
-	if _, err := s.image.WriteAt(data, start); err != nil {
+	start, _ := s.torrent.Layout.Span(v.piece)
+	if _, err := s.image.WriteAt(v.data, start); err != nil {
 		return s.fail(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.have.Set(i)
-	s.put = append(s.put, i)
+	s.have.Set(v.piece)
+	s.put = append(s.put, v.piece)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"ezio/lib/extent"
@@ -103,6 +104,36 @@ func TestPutVerifiesBeforeItWrites(t *testing.T) {
 	}
 	if err := s.Sync(); err != nil || d.synced != 1 {
 		t.Fatalf("sync: %v, %d times", err, d.synced)
+	}
+}
+
+func TestVerifyTellsPiecesApart(t *testing.T) {
+	tor, data := torrent(t)
+	s := New(tor, &ramDisk{b: make([]byte, tor.Map.End())}, "/dev/x")
+	wrong := bytes.Clone(data[0])
+	wrong[len(wrong)-1] ^= 1
+	// Of one that comes twice, as of one on a disk that holds it, nothing is lost.
+	right, errs := s.Verify([]int{0, 4, 1, 2, 5, -1, 3, 4}, [][]byte{wrong, data[4], data[2], data[2], data[0], data[0], data[3], data[4]})
+	var got []int
+	for _, v := range right {
+		got = append(got, v.Piece())
+		if err := s.Write(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(got, []int{4, 2, 3, 4}) {
+		t.Errorf("verified are %v", got)
+	}
+	for k, wantHash := range []bool{true, false, true, false, false, false, false, false} {
+		if errors.Is(errs[k], ErrHash) != wantHash {
+			t.Errorf("piece in place %d: %v", k, errs[k])
+		}
+	}
+	if errs[4] == nil || errs[5] == nil {
+		t.Errorf("there is no such piece: %v, %v", errs[4], errs[5])
+	}
+	if h := s.Have(); h.Count() != 3 || h.Has(0) || h.Has(1) {
+		t.Errorf("present are %x", h.Bytes())
 	}
 }
 

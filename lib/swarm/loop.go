@@ -266,12 +266,12 @@ func (l *loop) onRejected(c *conn, b wire.Block) { l.pick.Rejected(c.id, b) }
 
 // onBlock hears of a block, or a part of one, that is in memory.
 func (l *loop) onBlock(c *conn, p place) {
-	i := int(p.b.Piece)
+	i, now := int(p.b.Piece), time.Now()
 	switch {
 	case !l.s.mem.holds(p):
 		l.pick.Rejected(c.id, p.b)
-	case l.pick.Received(c.id, p.b, time.Now()):
-		l.s.work.put(i)
+	case l.pick.Received(c.id, p.b, now):
+		l.s.work.put(i, now)
 	case !l.pick.Opened(i):
 		l.s.mem.drop(i)
 	}

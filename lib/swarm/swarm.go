@@ -9,7 +9,7 @@
 // Inside, one goroutine owns the state (loop.go): it hears of everything as events and asks
 // lib/picker what to do. Bulk data never passes through it. Each connection has a goroutine that
 // reads blocks straight into piece buffers (memory.go) and one that sends blocks straight from the
-// disk (conn.go); a bounded pool verifies and writes whole pieces (writers.go).
+// disk (conn.go); bounded pools verify and write whole pieces (writers.go).
 //
 // Invariants: a piece is announced only after the store has verified and written it; what peers can
 // make us hold is bounded by the budget of piece buffers and by per-connection limits; when Close
@@ -31,6 +31,7 @@ import (
 	"ezio/lib/limits"
 	"ezio/lib/metainfo"
 	"ezio/lib/piece"
+	"ezio/lib/store"
 )
 
 // A Store is where the pieces are: *store.Store.
@@ -39,8 +40,11 @@ type Store interface {
 	Complete() bool
 	// ReadPiece fills p from off bytes into a piece that is present.
 	ReadPiece(p []byte, piece int, off int64) error
-	// Put verifies and writes a piece. store.ErrHash is the peers' fault, any other error ours.
-	Put(piece int, data []byte) error
+	// Verify tells which pieces have the right data. store.ErrHash is the peers' fault, any other
+	// error ours.
+	Verify(pieces []int, data [][]byte) (right []store.Verified, errs []error)
+	// Write writes a piece, which is present then.
+	Write(store.Verified) error
 	// Withdraw says that a present piece cannot be read.
 	Withdraw(piece int)
 	// File is the open disk when a piece's bytes lie at disk offsets in one file, else nil.
