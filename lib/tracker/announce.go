@@ -9,24 +9,28 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackpal/bencode-go"
 )
 
 func (s *Server) announce(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.view(r)
+	v, ok := viewOf(r)
 	if !ok {
 		http.Error(w, "no address", http.StatusInternalServerError)
 		return
 	}
 	q, err := parseAnnounce(r.URL.RawQuery)
-	if err == nil && q.infoHash != s.cfg.InfoHash {
-		err = fmt.Errorf("unknown info_hash: this tracker serves %x only", s.cfg.InfoHash)
+	m := s.room(q.infoHash)
+	if err == nil && m == nil {
+		err = fmt.Errorf("unknown info_hash: this tracker serves %s only", s.hashes())
 	}
 	var rep reply
 	if err == nil {
-		rep, err = s.peers.announce(s.cfg.Now(), v, q)
+		v.seed = uint16(m.SeedPort)
+		rep, err = m.peers.announce(s.cfg.Now(), v, q)
+		rep.report = s.cfg.ReportPath
 	}
 	if err != nil {
 		s.cfg.Log.Debug("announce refused", "from", v.from, "err", err)
@@ -37,19 +41,32 @@ func (s *Server) announce(w http.ResponseWriter, r *http.Request) {
 	s.bencoded(w, rep.encode(q))
 }
 
-// view is where the request comes from and where it arrived. Nothing a proxy might add is looked
+// hashes names what is tracked here.
+func (s *Server) hashes() string {
+	list := make([]string, len(s.rooms))
+	for i, m := range s.rooms {
+		list[i] = fmt.Sprintf("%x", m.InfoHash)
+	}
+	return strings.Join(list, ", ")
+}
+
+// viewOf is where the request comes from and where it arrived. Nothing a proxy might add is looked
 // at: there is none between the machines of a deployment, and any client could write it.
-func (s *Server) view(r *http.Request) (view, bool) {
+func viewOf(r *http.Request) (view, bool) {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return view{}, false
 	}
-	v := view{from: from.Addr().Unmap().WithZone(""), seed: uint16(s.cfg.SeedPort)}
+	v := view{from: from.Addr().Unmap().WithZone("")}
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		v.local = ipOf(a)
 	}
 	return v, true
 }
+
+// reportKey is our own in an announce's answer: the path on the tracker's host at which a receiver
+// may report more (docs/seed-http.md).
+const reportKey = "ezio report"
 
 func failure(err error) map[string]any { return map[string]any{"failure reason": err.Error()} }
 
@@ -60,6 +77,9 @@ func (r reply) encode(q query) map[string]any {
 		"min interval": 1,
 		"complete":     r.complete,
 		"incomplete":   r.incomplete,
+	}
+	if r.report != "" {
+		d[reportKey] = r.report
 	}
 	if !q.compact {
 		d["peers"] = r.dicts(q.noID)
@@ -92,28 +112,35 @@ func (r reply) dicts(noID bool) []any {
 	return list
 }
 
-// scrape answers BEP 48: the figures of our one torrent, whether it was named or not.
+// scrape answers BEP 48: the figures of the torrents named, or of all when none is.
 func (s *Server) scrape(w http.ResponseWriter, r *http.Request) {
 	v, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		s.bencoded(w, failure(err))
 		return
 	}
-	wanted := len(v["info_hash"]) == 0
-	for _, h := range v["info_hash"] {
-		if len(h) != len(s.cfg.InfoHash) {
-			s.bencoded(w, failure(fmt.Errorf("info_hash is %d bytes, not %d", len(h), len(s.cfg.InfoHash))))
-			return
+	wanted := s.rooms
+	if hashes := v["info_hash"]; len(hashes) > 0 {
+		wanted = nil
+		for _, h := range hashes {
+			var hash [20]byte
+			if len(h) != len(hash) {
+				s.bencoded(w, failure(fmt.Errorf("info_hash is %d bytes, not %d", len(h), len(hash))))
+				return
+			}
+			copy(hash[:], h)
+			if m := s.room(hash); m != nil {
+				wanted = append(wanted, m)
+			}
 		}
-		wanted = wanted || h == string(s.cfg.InfoHash[:])
 	}
 	files := map[string]any{}
-	if wanted {
-		c := s.peers.counts(s.cfg.Now())
-		if s.cfg.SeedPort != 0 {
+	for _, m := range wanted {
+		c := m.peers.counts(s.cfg.Now())
+		if m.SeedPort != 0 {
 			c.complete++
 		}
-		files[string(s.cfg.InfoHash[:])] = map[string]any{
+		files[string(m.InfoHash[:])] = map[string]any{
 			"complete": c.complete, "incomplete": c.incomplete, "downloaded": c.finished,
 		}
 	}

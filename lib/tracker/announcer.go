@@ -53,7 +53,7 @@ func newAnnouncer(c *Client, u *url.URL, send func(context.Context, *url.URL, re
 		c: c, url: u, send: send,
 		nudge:  make(chan struct{}, 1),
 		floor:  minInterval,
-		status: TrackerStatus{URL: u.String()},
+		status: TrackerStatus{URL: u.String(), Seeds: -1, Leeches: -1},
 	}
 }
 
@@ -97,7 +97,7 @@ func (t *announcer) next() event {
 func (t *announcer) announce(ctx context.Context, e event) time.Duration {
 	cfg := &t.c.cfg
 	r := request{
-		infoHash: cfg.InfoHash, id: cfg.PeerID, port: cfg.Port, key: t.c.key,
+		infoHash: cfg.InfoHash, id: cfg.PeerID, port: cfg.Port, key: cfg.Key,
 		stats: cfg.Stats(), event: e, userAgent: cfg.UserAgent,
 	}
 	if e == shared.Completed {
@@ -140,6 +140,11 @@ func (t *announcer) succeeded(a answer, r request) time.Duration {
 	t.reported = t.reported || r.event == shared.Completed
 	t.mu.Lock()
 	t.status.LastError, t.status.LastOK, t.status.Peers = "", time.Now(), len(a.peers)
+	t.status.Seeds, t.status.Leeches, t.status.Completed = a.seeds, a.leeches, t.reported
+	t.status.ReportURL = ""
+	if a.report != "" {
+		t.status.ReportURL = t.url.Scheme + "://" + t.url.Host + a.report
+	}
 	t.mu.Unlock()
 	t.c.cfg.Log.Debug("announced", "tracker", t.status.URL, "event", r.event, "interval", a.interval, "peers", len(a.peers))
 	if r.event != shared.Stopped && len(a.peers) > 0 {

@@ -21,6 +21,7 @@ const (
 	minInterval    = time.Second
 	maxInterval    = 30 * time.Minute
 	maxAnswerPeers = 2000 // the rest is not looked at
+	maxReportPath  = 256  // bytes
 )
 
 // answer is what a tracker said, checked and bounded.
@@ -30,6 +31,7 @@ type answer struct {
 	seeds       int           // -1: not said
 	leeches     int           // -1: not said
 	peers       []netip.AddrPort
+	report      string // the path for reports, of our own tracker; "": none
 }
 
 // lonely says that the tracker knows of nobody but us.
@@ -58,6 +60,9 @@ func parseAnswer(b []byte) (answer, error) {
 		minInterval: seconds(number(root, "min interval", 0)),
 		seeds:       int(max(-1, number(root, "complete", -1))),
 		leeches:     int(max(-1, number(root, "incomplete", -1))),
+	}
+	if path, _ := root[reportKey].(string); strings.HasPrefix(path, "/") && len(path) <= maxReportPath {
+		a.report = path
 	}
 	switch p := root["peers"].(type) {
 	case nil:

@@ -28,6 +28,7 @@ type ClientConfig struct {
 	Trackers []string // announce URLs: http, https, udp
 	InfoHash [20]byte
 	PeerID   [20]byte
+	Key      uint32 // BEP 7: proves that a peer that moved is the same; 0: a random one
 	Port     uint16 // the TCP port at which peers reach us
 
 	// Stats is asked before each announce. Nil: nothing uploaded, downloaded or left.
@@ -58,12 +59,15 @@ type TrackerStatus struct {
 	LastError string    // the cause in a few words; empty when the last announce succeeded
 	LastOK    time.Time // zero: never
 	Peers     int       // in the last answer
+	Seeds     int       // who have everything, by the last answer; -1: it does not say
+	Leeches   int       // who miss something, by the last answer; -1: it does not say
+	Completed bool      // it has been told that we have everything, and the last answer is later
+	ReportURL string    // where it takes reports (docs/seed-http.md); "": nowhere
 }
 
 // A Client announces one torrent to its trackers.
 type Client struct {
 	cfg      ClientConfig
-	key      uint32
 	trackers []*announcer
 	rejected []TrackerStatus // URLs that cannot be announced to
 
@@ -75,7 +79,7 @@ type Client struct {
 // NewClient makes a Client; nothing is sent before Run.
 func NewClient(cfg ClientConfig) *Client {
 	setDefaults(&cfg)
-	c := &Client{cfg: cfg, key: rand.Uint32(), completed: make(chan struct{})}
+	c := &Client{cfg: cfg, completed: make(chan struct{})}
 	http := newHTTP(&c.cfg)
 	var seen []string
 	for _, raw := range cfg.Trackers {
@@ -122,6 +126,9 @@ func setDefaults(cfg *ClientConfig) {
 	}
 	if cfg.Peers == nil {
 		cfg.Peers = func([]netip.AddrPort) {}
+	}
+	for cfg.Key == 0 {
+		cfg.Key = rand.Uint32()
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "ezio"

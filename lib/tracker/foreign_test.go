@@ -102,18 +102,18 @@ func TestOpentracker(t *testing.T) {
 func TestAria2(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x")
 	info := "d6:lengthi16384e4:name1:x12:piece lengthi16384e6:pieces20:" + strings.Repeat("x", 20) + "e"
-	s := NewServer(ServerConfig{
+	s := NewServer(ServerConfig{Torrents: []Tracked{{
 		InfoHash: sha1.Sum([]byte(info)), Size: 16384, SeedPort: 9,
 		Torrent: func(u string) ([]byte, error) {
 			return fmt.Appendf(nil, "d8:announce%d:%s4:info%se", len(u), u, info), nil
 		},
-	})
+	}}})
 	where := "http://" + listen(t, s, "127.0.0.1") + "/x.torrent"
 	cmd := program(t, "aria2c", "--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false",
 		"--listen-port="+freePort(t), "--dir="+filepath.Dir(name), where)
 	one := func(want State) func() bool {
 		return func() bool {
-			list := s.Receivers()
+			list := s.Receivers(0)
 			return len(list) == 1 && list[0].State == want && list[0].Left == 16384 && strings.HasPrefix(string(list[0].ID[:]), "A2-")
 		}
 	}

@@ -26,20 +26,20 @@ func TestOthersSitesAndNames(t *testing.T) {
 		want             int
 	}{
 		{"a receiver", "/a.torrent", "seed.example.org:6969", map[string]string{"User-Agent": "Go-http-client/1.1"}, 200},
-		{"a browser, by address", "/", "10.0.0.1:6969", map[string]string{"User-Agent": firefox}, 200},
-		{"a browser, by IPv6 address", "/", "[fe80::1]:6969", map[string]string{"User-Agent": firefox}, 200},
-		{"a browser, by a local name", "/", "seed:6969", map[string]string{"User-Agent": firefox}, 200},
-		{"a browser, by our name", "/", own + ".example.org:6969", map[string]string{"User-Agent": firefox}, 200},
-		{"a browser, by a .local name", "/", "lab7.local:6969", map[string]string{"User-Agent": firefox}, 200},
-		{"a name pointed here by somebody", "/", "evil.example.net:6969", map[string]string{"User-Agent": firefox}, 403},
+		{"a browser, by address", "/scrape", "10.0.0.1:6969", map[string]string{"User-Agent": firefox}, 200},
+		{"a browser, by IPv6 address", "/scrape", "[fe80::1]:6969", map[string]string{"User-Agent": firefox}, 200},
+		{"a browser, by a local name", "/scrape", "seed:6969", map[string]string{"User-Agent": firefox}, 200},
+		{"a browser, by our name", "/scrape", own + ".example.org:6969", map[string]string{"User-Agent": firefox}, 200},
+		{"a browser, by a .local name", "/scrape", "lab7.local:6969", map[string]string{"User-Agent": firefox}, 200},
+		{"a name pointed here by somebody", "/scrape", "evil.example.net:6969", map[string]string{"User-Agent": firefox}, 403},
 		{"the same with a dot at the end", "/a.torrent", "evil.example.net.", map[string]string{"User-Agent": firefox}, 403},
 		{"a script of another site", "/a.torrent", "10.0.0.1", map[string]string{"Origin": "http://evil.example.net"}, 403},
 		{"a script of no site", "/a.torrent", "10.0.0.1", map[string]string{"Origin": "null"}, 403},
 		{"our own page", "/a.torrent", "10.0.0.1:6969", map[string]string{"Origin": "http://10.0.0.1:6969"}, 200},
 		{"a picture on another site", "/announce", "10.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403},
-		{"a link on another site", "/", "10.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		{"a link on another site", "/scrape", "10.0.0.1", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
 	} {
-		s := NewServer(ServerConfig{Torrent: func(string) ([]byte, error) { return []byte("de"), nil }})
+		s := NewServer(ServerConfig{Torrents: []Tracked{{Torrent: func(string) ([]byte, error) { return []byte("de"), nil }}}})
 		r := httptest.NewRequest("GET", "http://x"+c.path, nil)
 		r.Host = c.host
 		for k, v := range c.header {
@@ -56,7 +56,7 @@ func TestFloodOfRequests(t *testing.T) {
 	now := time.Now()
 	s := NewServer(ServerConfig{Now: func() time.Time { return now }})
 	ask := func(from string) int {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest("GET", "/scrape", nil)
 		r.RemoteAddr = from
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)

@@ -43,9 +43,9 @@ func cleanHost(h string) (string, bool) {
 	return h, err == nil && ip.Is6() && ip.Zone() == ""
 }
 
-// host is this server's name as the client knows it: what it asked for, or else the address and
-// port at which it reached us. Empty when neither is known.
-func host(r *http.Request) string {
+// Host is this server's name as the client knows it: what it asked for, or else the address and
+// port at which it reached us. Empty when neither is known. It is safe in a URL and in a shell word.
+func Host(r *http.Request) string {
 	if h, ok := cleanHost(r.Host); ok {
 		return h
 	}
@@ -73,4 +73,14 @@ func fileName(name string) string {
 		clean = "a"
 	}
 	return clean + ".torrent"
+}
+
+// freeName is a file name for a torrent that no other of the same server has.
+func freeName(name string, taken map[string]bool) string {
+	file := fileName(name)
+	for n := 2; taken[file]; n++ {
+		file = strings.TrimSuffix(fileName(name), ".torrent") + "-" + strconv.Itoa(n) + ".torrent"
+	}
+	taken[file] = true
+	return file
 }

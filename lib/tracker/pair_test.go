@@ -17,17 +17,17 @@ import (
 func TestClientAndServer(t *testing.T) {
 	for _, ip := range []string{"127.0.0.1", "::1"} {
 		t.Run(ip, func(t *testing.T) {
-			s := NewServer(ServerConfig{InfoHash: testHash, Size: 100, SeedPort: 6881})
+			s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Size: 100, SeedPort: 6881}}})
 			where := "http://" + listen(t, s, ip) + "/announce"
-			changed, unsubscribe := s.Subscribe()
+			changed, unsubscribe := s.Subscribe(0)
 			defer unsubscribe()
 			wait := func(what string, ok func([]Receiver) bool) {
 				t.Helper()
-				for late := time.After(20 * time.Second); !ok(s.Receivers()); {
+				for late := time.After(20 * time.Second); !ok(s.Receivers(0)); {
 					select {
 					case <-changed:
 					case <-late:
-						t.Fatalf("never %s: %+v", what, s.Receivers())
+						t.Fatalf("never %s: %+v", what, s.Receivers(0))
 					}
 				}
 			}
@@ -41,7 +41,7 @@ func TestClientAndServer(t *testing.T) {
 			one.stop()
 			two.stop()
 			wait("gone", func(r []Receiver) bool { return r[0].State == Done && !r[0].Live && r[1].State == Gone })
-			if n := s.Finished(); n != 1 {
+			if n := s.rooms[0].peers.counts(time.Now()).finished; n != 1 {
 				t.Errorf("%d finished", n)
 			}
 			if st := one.c.Status(); st[0].LastError != "" || st[0].LastOK.IsZero() {

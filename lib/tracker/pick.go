@@ -21,6 +21,7 @@ type reply struct {
 	interval             time.Duration
 	complete, incomplete int // the asker and this program included
 	peers                []contact
+	report               string // path for reports; empty: none
 }
 
 type contact struct {

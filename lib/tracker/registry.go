@@ -26,6 +26,7 @@ const (
 // A Receiver is what the tracker knows of one peer.
 type Receiver struct {
 	ID         [20]byte       // peer id
+	Key        string         // BEP 7: what only the peer itself knows beside its id; may be empty
 	Addr       netip.AddrPort // where it can be reached: its connection's address, its own port
 	Left       int64          // bytes missing, by its own account
 	Uploaded   int64          // bytes, by its own account
@@ -78,8 +79,7 @@ type registry struct {
 }
 
 type peer struct {
-	Receiver
-	key      string // BEP 7: shows that a changed address is still the same peer
+	Receiver // its Key shows that a changed address is still the same peer
 	patience time.Duration
 	stopped  bool
 }
@@ -111,12 +111,12 @@ func (g *registry) seen(now time.Time, from netip.Addr, q query) (*peer, error) 
 		if err := g.makeRoom(from); err != nil {
 			return nil, err
 		}
-		p = &peer{key: q.key, patience: patienceFirst}
-		p.ID, p.FirstSeen, p.Seed = q.id, now, q.left == 0
+		p = &peer{patience: patienceFirst}
+		p.ID, p.Key, p.FirstSeen, p.Seed = q.id, q.key, now, q.left == 0
 		g.byID[q.id] = p
 		g.peers = append(g.peers, p)
 		g.newest = now
-	case p.key != q.key, p.key == "" && p.Addr.Addr() != from:
+	case p.Key != q.key, p.Key == "" && p.Addr.Addr() != from:
 		// Peer ids are handed out, so they prove nothing: without this anybody could report
 		// another machine as stopped or as done.
 		return nil, errNotYours

@@ -13,11 +13,11 @@ import (
 
 func testRegistry(edit func(*ServerConfig)) (*registry, *clock) {
 	c := newClock()
-	cfg := ServerConfig{InfoHash: testHash, Size: 1000, Now: c.now, Rand: testRand()}
+	cfg := ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Size: 1000}}, Now: c.now, Rand: testRand()}
 	if edit != nil {
 		edit(&cfg)
 	}
-	return NewServer(cfg).peers, c
+	return NewServer(cfg).rooms[0].peers, c
 }
 
 func mustAnnounce(t *testing.T, g *registry, c *clock, v view, q query) reply {

@@ -32,7 +32,7 @@ func compactAddrs(t *testing.T, s any, width int) (list []string) {
 
 // The seed is handed out at whichever of its addresses the client came to.
 func TestSeedIsWhereTheClientReachedUs(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, SeedPort: 6881})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, SeedPort: 6881}}})
 	port := addr(listen(t, s, "0.0.0.0")).Port()
 	for _, ip := range []string{"127.0.0.1", "127.0.0.2"} {
 		_, body := ask(t, "GET", fmt.Sprintf("http://%s:%d/announce?%s", ip, port, params(1, 9)), nil)
@@ -48,7 +48,7 @@ func TestSeedIsWhereTheClientReachedUs(t *testing.T) {
 }
 
 func TestAnnounceForms(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, SeedPort: 6881, Size: 1000})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, SeedPort: 6881, Size: 1000}}})
 	base := "http://" + listen(t, s, "127.0.0.1") + "/announce?"
 	ask(t, "GET", base+params(1, 9, "port", "7001", "ip", "192.0.2.1"), func(r *http.Request) {
 		r.Header.Set("X-Forwarded-For", "192.0.2.2")
@@ -73,7 +73,7 @@ func TestAnnounceForms(t *testing.T) {
 }
 
 func TestAnnounceRefusals(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash}}})
 	base := "http://" + listen(t, s, "127.0.0.1") + "/announce?"
 	tests := []struct{ name, query, reason string }{
 		{"nothing", "", "missing info_hash"},
@@ -106,7 +106,7 @@ func TestAnnounceRefusals(t *testing.T) {
 			t.Errorf("%s: %d %q, want %q", test.name, resp.StatusCode, body, want)
 		}
 	}
-	if list := s.Receivers(); len(list) != 0 {
+	if list := s.Receivers(0); len(list) != 0 {
 		t.Errorf("the refused were remembered: %v", list)
 	}
 }
@@ -137,7 +137,7 @@ func TestParseAnnounce(t *testing.T) {
 }
 
 func TestScrape(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, SeedPort: 6881})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, SeedPort: 6881}}})
 	base := "http://" + listen(t, s, "127.0.0.1")
 	for id, left := range []int64{9, 9, 0} {
 		ask(t, "GET", base+"/announce?"+params(id, left), nil)
@@ -165,18 +165,20 @@ func escape(b []byte) (s string) {
 }
 
 func TestMethodsAndPaths(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return []byte("de"), nil }})
+	s := NewServer(ServerConfig{
+		Torrents: []Tracked{{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return []byte("de"), nil }}},
+		Pages:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+	})
 	base := "http://" + listen(t, s, "127.0.0.1")
 	tests := []struct {
 		method, path string
 		status       int
 	}{
-		{"GET", "/", 200}, {"HEAD", "/", 200}, {"POST", "/", 405}, {"OPTIONS", "/", 405},
+		{"GET", "/", 418}, {"HEAD", "/", 418}, {"POST", "/", 418}, {"POST", "/nowhere", 418}, {"GET", "/announce/", 418},
 		{"GET", "/x.torrent", 200}, {"HEAD", "/x.torrent", 200}, {"DELETE", "/x.torrent", 405},
-		{"GET", "/a/x.torrent", 404}, {"GET", "//x.torrent", 404}, {"GET", "/x.torrent/", 404}, {"GET", "/../x.torrent", 404},
+		{"GET", "/a/x.torrent", 418}, {"GET", "//x.torrent", 418}, {"GET", "/x.torrent/", 418}, {"GET", "/../x.torrent", 418},
 		{"GET", "/announce", 200}, {"HEAD", "/announce", 405}, {"POST", "/announce", 405},
 		{"GET", "/scrape", 200}, {"HEAD", "/scrape", 405},
-		{"GET", "/favicon.ico", 404}, {"GET", "/announce/", 404}, {"POST", "/nowhere", 405},
 	}
 	for _, test := range tests {
 		resp, _ := ask(t, test.method, base+test.path, nil)
@@ -192,11 +194,11 @@ func TestMethodsAndPaths(t *testing.T) {
 // Serve's end: requests under way are answered, idle and stuck connections are closed.
 func TestServeEnds(t *testing.T) {
 	under, finish := make(chan struct{}), make(chan struct{})
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(string) ([]byte, error) {
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Torrent: func(string) ([]byte, error) {
 		close(under)
 		<-finish
 		return []byte("whole"), nil
-	}})
+	}}}})
 	s.headerTimeout, s.readTimeout = time.Hour, time.Hour
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -238,7 +240,7 @@ func TestServeEnds(t *testing.T) {
 
 // A client that trickles loses its connection, and one that says too much is not listened to.
 func TestServeCutsOffTricklers(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash}}})
 	for _, limit := range []time.Duration{s.headerTimeout, s.readTimeout, s.writeTimeout, s.idleTimeout} {
 		if limit <= 0 || limit > time.Minute {
 			t.Errorf("a limit of %v", limit)
@@ -270,12 +272,11 @@ func TestServeCutsOffTricklers(t *testing.T) {
 }
 
 func TestViewNeedsAnAddress(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, SeedPort: 1})
 	r := &http.Request{RemoteAddr: "[::ffff:10.0.0.5%eth0]:9"}
-	if v, ok := s.view(r); !ok || v.from != netip.MustParseAddr("10.0.0.5") || v.local.IsValid() {
+	if v, ok := viewOf(r); !ok || v.from != netip.MustParseAddr("10.0.0.5") || v.local.IsValid() {
 		t.Errorf("view %+v, %v", v, ok)
 	}
-	if _, ok := s.view(&http.Request{RemoteAddr: "@"}); ok {
+	if _, ok := viewOf(&http.Request{RemoteAddr: "@"}); ok {
 		t.Error("a unix socket passes for an address")
 	}
 }

@@ -5,6 +5,7 @@ package tracker
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,12 +38,12 @@ func (c *torrentCache) get(url string, build func(announceURL string) ([]byte, e
 // torrent serves the .torrent with the announce URL set to this server as the client knows it, so
 // that the operator configures no address.
 func (s *Server) torrent(w http.ResponseWriter, r *http.Request) {
-	h := host(r)
-	if s.cfg.Torrent == nil || h == "" {
+	h, m := Host(r), s.named(strings.TrimPrefix(r.URL.Path, "/"))
+	if m == nil || m.Torrent == nil || h == "" {
 		http.NotFound(w, r)
 		return
 	}
-	b, err := s.built.get("http://"+h+"/announce", s.cfg.Torrent)
+	b, err := m.built.get("http://"+h+"/announce", m.Torrent)
 	if err != nil {
 		s.cfg.Log.Error("build torrent", "err", err)
 		http.Error(w, "cannot build the torrent", http.StatusInternalServerError)
@@ -57,4 +58,17 @@ func (s *Server) torrent(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(b)
 	}
+}
+
+// named is the torrent of that name; a lone one has every name.
+func (s *Server) named(file string) *room {
+	if len(s.rooms) == 1 {
+		return s.rooms[0]
+	}
+	for _, m := range s.rooms {
+		if m.file == file {
+			return m
+		}
+	}
+	return nil
 }

@@ -200,7 +200,7 @@ func TestDialContext(t *testing.T) {
 
 // What a foreign client sends by hand: our server bears a request line with everything in it.
 func TestServerBearsOddRequests(t *testing.T) {
-	where := listen(t, NewServer(ServerConfig{InfoHash: testHash}), "127.0.0.1")
+	where := listen(t, NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash}}}), "127.0.0.1")
 	for _, line := range []string{
 		"GET /announce?info_hash=%00&&&=&x HTTP/1.1", "GET /announce?%ff%ff HTTP/1.0", "GET * HTTP/1.1",
 		"GET http://other/announce HTTP/1.1", "CONNECT x:1 HTTP/1.1", "GET /%00 HTTP/1.1", "\x16\x03\x01\x02\x00",

@@ -4,22 +4,17 @@ package tracker
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"html"
 	"io"
 	"net/http"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/anacrolix/torrent/tracker/shared"
 )
 
 func TestTorrentNamesTheHostThatWasAsked(t *testing.T) {
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(u string) ([]byte, error) { return []byte(u), nil }})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Torrent: func(u string) ([]byte, error) { return []byte(u), nil }}}})
 	for _, ip := range []string{"127.0.0.1", "::1"} {
 		here := listen(t, s, ip)
 		for host, want := range map[string]string{
@@ -57,12 +52,12 @@ func TestTorrentNamesTheHostThatWasAsked(t *testing.T) {
 
 func TestTorrentHeaders(t *testing.T) {
 	built := 0
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(u string) ([]byte, error) {
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Torrent: func(u string) ([]byte, error) {
 		if built++; strings.Contains(u, "localhost") {
 			return nil, errors.New("disk on fire")
 		}
 		return []byte("d4:infodee"), nil
-	}})
+	}}}})
 	base := "http://" + listen(t, s, "127.0.0.1")
 	for method, want := range map[string]string{"GET": "d4:infodee", "HEAD": ""} {
 		resp, body := ask(t, method, base+"/any%20name.torrent", nil)
@@ -78,7 +73,7 @@ func TestTorrentHeaders(t *testing.T) {
 	if resp, body := ask(t, "GET", base+"/a.torrent", asLocalhost); resp.StatusCode != 500 || strings.Contains(body, "fire") {
 		t.Errorf("a torrent that cannot be built: %d %q", resp.StatusCode, body)
 	}
-	none := "http://" + listen(t, NewServer(ServerConfig{InfoHash: testHash}), "127.0.0.1")
+	none := "http://" + listen(t, NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash}}}), "127.0.0.1")
 	if resp, _ := ask(t, "GET", none+"/a.torrent", nil); resp.StatusCode != 404 {
 		t.Errorf("no torrent to serve: %d", resp.StatusCode)
 	}
@@ -87,7 +82,7 @@ func TestTorrentHeaders(t *testing.T) {
 // A large torrent over a slow link takes longer than other answers may.
 func TestTorrentMayTakeItsTime(t *testing.T) {
 	whole := bytes.Repeat([]byte("x"), 32<<20)
-	s := NewServer(ServerConfig{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return whole, nil }})
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, Torrent: func(string) ([]byte, error) { return whole, nil }}}})
 	s.writeTimeout = time.Millisecond
 	where := listen(t, s, "127.0.0.1")
 	resp, err := http.Get("http://" + where + "/a.torrent")
@@ -100,62 +95,6 @@ func TestTorrentMayTakeItsTime(t *testing.T) {
 		t.Errorf("%d bytes of %d: %v", len(got), len(whole), err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-}
-
-func TestPage(t *testing.T) {
-	c := newClock()
-	s := NewServer(ServerConfig{
-		InfoHash: testHash, Name: `<script>alert("sda1 & more")</script>`,
-		Size: 3 << 30, Pieces: 192, PieceLength: 16 << 20, Now: c.now,
-		Torrent: func(string) ([]byte, error) { return []byte("de"), nil },
-	})
-	where := listen(t, s, "127.0.0.1")
-	for i, q := range []query{
-		missing(1, 1<<30),
-		missing(2, 0).with(shared.Completed, ""),
-		missing(3, 1),
-		missing(4, 0),
-	} {
-		mustAnnounce(t, s.peers, c, from(i), q)
-	}
-	mustAnnounce(t, s.peers, c, from(2), missing(3, 1).with(shared.Stopped, ""))
-	resp, body := ask(t, "GET", "http://"+where+"/", nil)
-	plain := html.UnescapeString(body)
-	const file = "script-alert--sda1---more----script.torrent"
-	for _, want := range []string{
-		"3 GiB (3221225472 bytes)", "192 of 16 MiB", "00202b25263b3d23", "1 finished, 1 under way",
-		`href="/` + file + `"`,
-		"ezio-recv -t http://" + where + "/" + file + " -d /dev/sdX",
-		"ezio-verify -t http://" + where + "/" + file + " -d /dev/sdX",
-		`<td>10.0.0.0:6881</td><td class="n">66 %</td><td>joined</td>`,
-		`<td>10.0.0.1:6881</td><td class="n">100 %</td><td>done</td>`,
-		`<td>10.0.0.2:6881</td><td class="n">99 %</td><td>gone</td>`, // one byte is missing
-		`<td>10.0.0.3:6881</td><td class="n">100 %</td><td>seeding</td>`,
-	} {
-		if !strings.Contains(plain, want) && !strings.Contains(strings.ToLower(plain), want) {
-			t.Errorf("page lacks %q", want)
-		}
-	}
-	if strings.Contains(body, "<script") || strings.Contains(body, "://") && strings.Contains(body, "src=") {
-		t.Error("the page contains a script or something external")
-	}
-	style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(body)
-	if style == nil {
-		t.Fatalf("no style in %s", body)
-	}
-	sum := sha256.Sum256([]byte(style[1]))
-	policy := resp.Header.Get("Content-Security-Policy")
-	if !strings.Contains(policy, base64.StdEncoding.EncodeToString(sum[:])) || !strings.Contains(policy, "default-src 'none'") {
-		t.Errorf("the policy %q does not fit the page's style", policy)
-	}
-	if resp, body := ask(t, "HEAD", "http://"+where+"/", nil); body != "" || resp.ContentLength <= 0 {
-		t.Errorf("HEAD: %q, %d bytes", body, resp.ContentLength)
-	}
-	t.Run("page's own link works", func(t *testing.T) {
-		if resp, _ := ask(t, "GET", "http://"+where+"/"+file, nil); resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %d", file, resp.StatusCode)
-		}
-	})
 }
 
 func TestFileName(t *testing.T) {
@@ -175,21 +114,45 @@ func TestFileName(t *testing.T) {
 	}
 }
 
-func TestTexts(t *testing.T) {
-	for n, want := range map[int64]string{
-		0: "0 bytes", 1023: "1023 bytes", 1024: "1 KiB (1024 bytes)", 3 << 39: "1.5 TiB (1649267441664 bytes)",
-		1<<63 - 1: "8192 PiB (9223372036854775807 bytes)",
-	} {
-		if got := sizeText(n); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
+// Several images: each under its name alone, though two of them are called the same.
+func TestTorrentsByName(t *testing.T) {
+	names := func(name string) func(string) ([]byte, error) {
+		return func(string) ([]byte, error) { return []byte(name), nil }
+	}
+	s := NewServer(ServerConfig{Torrents: []Tracked{
+		{InfoHash: [20]byte{1}, Name: "root", Torrent: names("one")},
+		{InfoHash: [20]byte{2}, Name: "root", Torrent: names("two")},
+		{InfoHash: [20]byte{3}, Name: "sda1", Torrent: names("three")},
+	}})
+	base := "http://" + listen(t, s, "127.0.0.1")
+	for i, want := range []string{"one", "two", "three"} {
+		if _, body := ask(t, "GET", base+s.File(i), nil); body != want {
+			t.Errorf("%s: %q", s.File(i), body)
 		}
 	}
-	for _, c := range []struct {
-		left, size int64
-		want       string
-	}{{0, 0, "100 %"}, {5, 0, "?"}, {1, 1 << 62, "99 %"}, {100, 100, "0 %"}, {50, 100, "50 %"}} {
-		if got := percentText(c.left, c.size); got != c.want {
-			t.Errorf("%d left of %d: %q, want %q", c.left, c.size, got, c.want)
-		}
+	if s.File(1) != "/root-2.torrent" {
+		t.Errorf("the second root is called %s", s.File(1))
+	}
+	if resp, _ := ask(t, "GET", base+"/a.torrent", nil); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a name that is nobody's: %d", resp.StatusCode)
+	}
+}
+
+// What each torrent's peers do is nothing to the others.
+func TestTorrentsApart(t *testing.T) {
+	other := [20]byte([]byte("abcdefghijklmnopqrst"))
+	s := NewServer(ServerConfig{Torrents: []Tracked{{InfoHash: testHash, SeedPort: 1}, {InfoHash: other, SeedPort: 2}}})
+	base := "http://" + listen(t, s, "127.0.0.1") + "/announce?"
+	ask(t, "GET", base+params(1, 9, "port", "7001"), nil)
+	_, body := ask(t, "GET", base+params(2, 9, "port", "7002", "info_hash", string(other[:])), nil)
+	if got := compactAddrs(t, decode(t, body)["peers"], 4); !slices.Equal(got, []string{"127.0.0.1:2"}) {
+		t.Errorf("a peer of the second is given %v", got)
+	}
+	if a, b := len(s.Receivers(0)), len(s.Receivers(1)); a != 1 || b != 1 {
+		t.Errorf("%d and %d receivers", a, b)
+	}
+	_, body = ask(t, "GET", strings.Replace(base, "announce", "scrape", 1), nil)
+	if files := decode(t, body)["files"].(map[string]any); len(files) != 2 {
+		t.Errorf("scrape lists %d torrents", len(files))
 	}
 }
