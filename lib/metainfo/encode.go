@@ -60,7 +60,7 @@ func (s Spec) Encode() ([]byte, *Torrent, error) {
 		root["creation date"] = s.Created.Unix()
 	}
 	if s.Disk != (Disk{}) {
-		root["ezio"] = diskDict{s.Disk.BlockSize, s.Disk.DeviceSize, s.Disk.Filesystem, s.Disk.PartitionTable, s.Disk.Source}
+		root["ezio"] = diskDict{BlockSize: s.Disk.BlockSize, DeviceSize: s.Disk.DeviceSize, Filesystem: s.Disk.Filesystem, Table: s.Disk.PartitionTable, Source: s.Disk.Source}
 	}
 	b, err := join(root, s.Extents, info)
 	if err != nil {
@@ -115,13 +115,39 @@ func (t *Torrent) WithAnnounce(url string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	b.Reset()
+	return writeDict(root), nil
+}
+
+// WithReport is the .torrent, as WithAnnounce gives it, that also says where its seed takes reports
+// from receivers (docs/seed-http.md).
+func (t *Torrent) WithReport(announce, report string) ([]byte, error) {
+	if t.root == nil {
+		return t.WithAnnounce(announce) // refuses
+	}
+	own := map[string][]byte{}
+	if raw, ok := t.root["ezio"]; ok {
+		var err error
+		if own, _, err = scan(raw); err != nil {
+			return nil, fmt.Errorf("ezio dict: %w", err)
+		}
+	}
+	own["report"] = fmt.Appendf(nil, "%d:%s", len(report), report)
+	root := maps.Clone(t.root)
+	root["ezio"] = writeDict(own)
+	with := *t
+	with.root = root
+	return with.WithAnnounce(announce)
+}
+
+// writeDict is a dict of which the values are bencoded already.
+func writeDict(dict map[string][]byte) []byte {
+	var b bytes.Buffer
 	b.WriteByte('d')
-	for _, key := range slices.Sorted(maps.Keys(root)) {
-		fmt.Fprintf(&b, "%d:%s%s", len(key), key, root[key])
+	for _, key := range slices.Sorted(maps.Keys(dict)) {
+		fmt.Fprintf(&b, "%d:%s%s", len(key), key, dict[key])
 	}
 	b.WriteByte('e')
-	return b.Bytes(), nil
+	return b.Bytes()
 }
 
 func tiers(urls []string) [][]string {

@@ -52,6 +52,7 @@ type Torrent struct {
 	CreatedBy string
 	Comment   string
 	Disk      Disk
+	Report    string // URL at which its seed takes reports from receivers; "": nowhere
 
 	root map[string][]byte // the root dict's values, still bencoded
 }

@@ -225,3 +225,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A seed's torrent says where to report to; the rest of it, infohash included, is as it was.
+func TestWithReport(t *testing.T) {
+	_, was, err := good().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := was.WithReport("http://seed:6969/announce", "http://seed:6969/report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.Report != "http://seed:6969/report" || is.Disk != was.Disk || is.InfoHash != was.InfoHash || is.Trackers[0][0] != "http://seed:6969/announce" {
+		t.Errorf("%q, %+v, %v, %v", is.Report, is.Disk, is.InfoHash, is.Trackers)
+	}
+	if was.Report != "" {
+		t.Error("the torrent itself was changed")
+	}
+}

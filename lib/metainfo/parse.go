@@ -28,6 +28,7 @@ type diskDict struct {
 	DeviceSize int64  `bencode:"device size,omitempty"`
 	Filesystem string `bencode:"filesystem,omitempty"`
 	Table      string `bencode:"partition table,omitempty"`
+	Report     string `bencode:"report,omitempty"`
 	Source     string `bencode:"source,omitempty"`
 }
 
@@ -119,6 +120,7 @@ func (t *Torrent) parseDisk(raw []byte) error {
 		return fmt.Errorf("ezio dict: %w", err)
 	}
 	t.Disk = Disk{DeviceSize: d.DeviceSize, BlockSize: d.BlockSize, Filesystem: d.Filesystem, Source: d.Source, PartitionTable: d.Table}
+	t.Report = d.Report
 	switch {
 	case d.DeviceSize < 0 || d.DeviceSize > math.MaxInt64>>1 || d.BlockSize < 0:
 		return fmt.Errorf("ezio dict: device size %d or block size %d out of range", d.DeviceSize, d.BlockSize)
@@ -126,7 +128,7 @@ func (t *Torrent) parseDisk(raw []byte) error {
 		return fmt.Errorf("the last extent ends at %#x, beyond the device's end at %#x", t.Map.End(), d.DeviceSize)
 	case d.Table != "" && (d.BlockSize < 512 || d.BlockSize > 64<<10 || d.BlockSize&(d.BlockSize-1) != 0 || d.DeviceSize == 0):
 		return fmt.Errorf("ezio dict: a whole disk of %d bytes with sectors of %d", d.DeviceSize, d.BlockSize)
-	case !printable(d.Filesystem) || !printable(d.Source) || !printable(d.Table):
+	case !printable(d.Filesystem) || !printable(d.Source) || !printable(d.Table) || !printable(d.Report):
 		return errors.New("ezio dict: unprintable text")
 	}
 	return nil
