@@ -70,6 +70,8 @@ type Config struct {
 	Throttle, Download *Throttle
 	// Dial connects to a peer; nil: as net.Dialer does.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// PeerID is how to introduce ourselves; zero: NewPeerID.
+	PeerID [20]byte
 	// Banned hears of each peer (host:port) that is kept away for a while, and why.
 	Banned func(peer, reason string)
 	// ReadFailed hears of each piece that the disk could not give.
@@ -123,11 +125,13 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 		torrent:  t,
 		store:    st,
 		cfg:      cfg,
+		id:       cfg.PeerID,
 		events:   make(chan func(), 1024),
 		complete: make(chan struct{}),
 	}
-	copy(s.id[:], "-EZ0001-")
-	rand.Read(s.id[8:])
+	if s.id == [20]byte{} {
+		s.id = NewPeerID()
+	}
 	s.throttle = cfg.Throttle
 	s.mem = newMemory(t.Layout, budget(t.Layout.Length, cfg.Memory))
 	s.evidence = newEvidence()
@@ -135,6 +139,13 @@ func New(t *metainfo.Torrent, st Store, cfg Config) *Swarm {
 	s.loop = newLoop(s)
 	s.sockets.init()
 	return s
+}
+
+// NewPeerID is a fresh peer id of our kind (BEP 20).
+func NewPeerID() (id [20]byte) {
+	copy(id[:], "-EZ0001-")
+	rand.Read(id[8:])
+	return id
 }
 
 // Start listens for peers and begins to serve and fetch.
