@@ -236,6 +236,18 @@ func (r *Reporter) Banned(peer, reason string) {
 	}
 }
 
+// Tell says something that is no progress: to programs as an event with fields, to people as a line
+// (unless it is empty).
+func (r *Reporter) Tell(event string, more Fields, line string) {
+	switch {
+	case r == nil:
+	case r.events != nil:
+		r.send(event, nil, more)
+	case line != "":
+		r.Printf("%s", line)
+	}
+}
+
 // send writes an event, if there is anyone to read events.
 func (r *Reporter) send(event string, own []field, more Fields) {
 	r.mu.Lock()
