@@ -97,6 +97,7 @@ image() {
 @test "done comes after everything is written, and before any lingering" {
 	image
 	seed a.torrent e.img
+	somebody_misses 1000
 	start ezio-recv -t "$URL" -d target.img --listen :0 --seed-idle 5m --progress json
 	for _ in $(seq 300); do
 		grep -q '"event":"done"' ezio-recv.out && break

@@ -86,7 +86,7 @@ func (d *deployment) carryOut(o order, r *progress.Reporter) error {
 
 // deploy is a whole job: torrent, target, what is already there, the rest from the swarm, sync, and
 // a while of uploading.
-func (d *deployment) deploy(o order, r *progress.Reporter) error {
+func (d *deployment) deploy(o order, r *progress.Reporter) (err error) {
 	t, err := d.c.TorrentAt(o.torrent)
 	if err != nil {
 		return err
@@ -98,6 +98,8 @@ func (d *deployment) deploy(o order, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
+	v := newVoice(d.c, t, from, o, d.iface)
+	defer func() { v.end(err) }()
 	if err := d.room.enough(t.Layout.Length); err != nil {
 		return err
 	}
@@ -105,7 +107,8 @@ func (d *deployment) deploy(o order, r *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	j := &job{c: d.c, r: r, t: t, from: from, target: target, store: store.New(t, target, target.Path()), shared: d}
+	j := &job{c: d.c, r: r, t: t, from: from, target: target, store: store.New(t, target, target.Path()), shared: d, voice: v}
+	v.onTarget(target.Size(), j.store)
 	if err := j.run(); err != nil {
 		// What was received stays for the next run; a file that got nothing does not.
 		return errors.Join(err, target.Abandon())

@@ -28,8 +28,8 @@ It refuses a target that is too small, mounted, otherwise in use or read-only be
 anything. A file that does not exist is created, sparse. Started again after an interruption it
 keeps what is right on the target and fetches the rest; on a damaged target it repairs just that.
 The GPT of a whole disk is moved to the end of a larger target. When it is done, everything was
-verified, written and synced; then it goes on uploading until nobody has asked for anything for the
-time that --seed-idle says.
+verified, written and synced; then it goes on uploading until the seed, or the tracker's figures, say
+that nobody misses anything, or nobody has asked for anything for the time that --seed-idle says.
 
 ezio.conf names what to receive, once or for several partitions or disks, which are then written
 side by side:
@@ -61,7 +61,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			cli.RateFlag("download-limit", "download at most `RATE`, likewise"),
 			cli.InterfaceFlag(),
 			&ucli.StringSliceFlag{Name: "tracker", Usage: "announce to `URL` too; may be repeated"},
-			&ucli.DurationFlag{Name: "seed-idle", Value: 15 * time.Second, Usage: "when done, upload until nobody asked for `DUR`; 0 exits at once"},
+			&ucli.DurationFlag{Name: "seed-idle", Value: 15 * time.Second, Usage: "when done, upload as long as others miss something, but no longer than until nobody asked for `DUR`; 0 exits at once"},
+			&ucli.StringFlag{Name: "name", Usage: "what the seed's page calls this machine; by default its `HOSTNAME`"},
 			&ucli.BoolFlag{Name: "no-resume", Usage: "do not look for what an earlier run left on the target"},
 			&ucli.BoolFlag{Name: "verify-after", Usage: "read everything back from the target before saying done"},
 			&ucli.StringFlag{Name: "infohash", Usage: "accept only the torrent with this infohash, 40 `HEX` digits"},

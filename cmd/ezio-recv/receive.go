@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"ezio/lib/cli"
 	"ezio/lib/disk"
 	"ezio/lib/extent"
 	"ezio/lib/metainfo"
 	"ezio/lib/progress"
+	"ezio/lib/report"
 	"ezio/lib/store"
 	"ezio/lib/swarm"
 )
@@ -31,6 +31,7 @@ type job struct {
 	left   leftover
 	kept   int64 // bytes that were right on the target before
 	came   int64 // bytes that came from others
+	voice  *voice
 
 	captured *extent.Patched // the disk as it was captured, when its GPT must be moved; else nil
 }
@@ -51,8 +52,10 @@ func (j *job) run() error {
 		return err
 	}
 	defer sw.Close()
-	announce := j.from.announce(ctx, sw, j.store, j.shared.iface, j.c.Log(j.r))
+	announce := j.from.announce(ctx, sw, j.store, j.voice.key, j.shared.iface, j.c.Log(j.r))
 	defer announce.stop()
+	j.voice.inSwarm(sw, announce.client)
+	j.voice.say(report.Receiving)
 
 	if err := j.fetch(ctx, sw, announce); err != nil {
 		return err
@@ -63,7 +66,8 @@ func (j *job) run() error {
 	}
 	leaveRoom()
 	announce.completed()
-	j.linger(ctx, sw)
+	j.voice.say(report.Done)
+	j.linger(ctx, sw, announce)
 	return nil
 }
 
@@ -89,6 +93,7 @@ func (j *job) join() (*swarm.Swarm, error) {
 	}
 	cfg := swarm.Config{
 		Port:       port,
+		PeerID:     j.voice.id,
 		Throttle:   j.shared.up,
 		Download:   j.shared.down,
 		Dial:       j.shared.iface.DialContext,
@@ -178,34 +183,4 @@ func (j *job) readBack(ctx context.Context, phase string, which []int) (bad int,
 		return 0, fmt.Errorf("drop the cache of %s: %w", j.target.Path(), err)
 	}
 	return j.scan(ctx, phase, which)
-}
-
-// linger uploads until nobody has asked for anything for --seed-idle. An interruption ends it
-// early, and is no failure: the job is done.
-func (j *job) linger(ctx context.Context, sw *swarm.Swarm) {
-	idle := j.c.Duration("seed-idle")
-	if idle <= 0 {
-		return
-	}
-	j.r.Start("uploading", func() progress.Sample {
-		st := sw.Stats()
-		return progress.Sample{Done: j.t.Layout.Size, Total: j.t.Layout.Size, Up: st.Up, Peers: st.Peers}
-	}, nil)
-	defer j.r.Stop()
-	last, since := sw.Stats().Up, time.Now()
-	for tick := time.NewTicker(min(idle, 200*time.Millisecond)); ; {
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		case now := <-tick.C:
-			if up := sw.Stats().Up; up != last {
-				last, since = up, now
-			}
-			if now.Sub(since) >= idle {
-				tick.Stop()
-				return
-			}
-		}
-	}
 }

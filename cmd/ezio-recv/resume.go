@@ -11,6 +11,7 @@ import (
 	"ezio/lib/cli"
 	"ezio/lib/piece"
 	"ezio/lib/progress"
+	"ezio/lib/report"
 	"ezio/lib/swarm"
 )
 
@@ -99,6 +100,7 @@ func (j *job) scan(ctx context.Context, phase string, which []int) (bad int, err
 			count.Total += n
 		}
 	}
+	j.voice.say(report.Verifying)
 	j.r.Start(phase, count.Sample, progress.Fields{"target": j.target.Path()})
 	defer j.r.Stop()
 	err = j.store.Scan(ctx, which, func(_ int, bytes int64, ok bool) {

@@ -52,13 +52,14 @@ type announcing struct {
 }
 
 // announce begins to tell the trackers of sw and to tell sw of peers.
-func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store, iface *netif.Interface, log *slog.Logger) *announcing {
+func (from sources) announce(ctx context.Context, sw *swarm.Swarm, st *store.Store, key uint32, iface *netif.Interface, log *slog.Logger) *announcing {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &announcing{cancel: cancel}
 	a.client = tracker.NewClient(tracker.ClientConfig{
 		Trackers: from.trackers,
 		InfoHash: from.t.InfoHash,
 		PeerID:   sw.PeerID(),
+		Key:      key,
 		Port:     uint16(sw.Port()),
 		Peers:    sw.AddPeers,
 		Log:      log,

@@ -12,32 +12,35 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"ezio/lib/cli"
-	"ezio/lib/metainfo"
 	"ezio/lib/netif"
-	"ezio/lib/swarm"
+	"ezio/lib/page"
+	"ezio/lib/report"
+	"ezio/lib/roster"
 	"ezio/lib/tracker"
 )
 
-// A meetingPoint is where receivers find the seed: its own tracker, unless --no-tracker, and the
-// trackers that the torrent names.
+// A meetingPoint is where receivers find the seed: its own tracker and page, unless --no-tracker, and
+// the trackers that the torrents name.
 type meetingPoint struct {
 	iface  *netif.Interface // nil for any
-	server *tracker.Server  // nil without our own tracker
+	images []*image
+	server *tracker.Server // nil without our own tracker
 	ln     net.Listener
-	client *tracker.Client
 	failed chan error // the tracker's server broke
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-func openMeetingPoint(c *cli.Call, iface *netif.Interface, t *metainfo.Torrent, sw *swarm.Swarm, log *slog.Logger) (*meetingPoint, error) {
+// openMeetingPoint makes the images known; port is that for peers.
+func openMeetingPoint(c *cli.Call, iface *netif.Interface, images []*image, port int, log *slog.Logger) (*meetingPoint, error) {
 	ctx, cancel := context.WithCancel(c.Context.Context)
-	m := &meetingPoint{iface: iface, cancel: cancel, failed: make(chan error, 1)}
+	m := &meetingPoint{iface: iface, images: images, cancel: cancel, failed: make(chan error, 1)}
 	if !c.Bool("no-tracker") {
 		ln, err := iface.Listen(c.String("tracker-listen"))
 		if err != nil {
@@ -50,47 +53,84 @@ func openMeetingPoint(c *cli.Call, iface *netif.Interface, t *metainfo.Torrent, 
 		}
 		m.ln = ln
 		m.server = tracker.NewServer(tracker.ServerConfig{
-			InfoHash:    t.InfoHash,
-			Name:        t.Name,
-			Size:        t.Layout.Size,
-			Pieces:      len(t.Pieces),
-			PieceLength: t.Layout.Length,
-			Torrent:     t.WithAnnounce,
-			SeedPort:    sw.Port(),
-			Log:         log,
+			Torrents:   tracked(images, port),
+			Pages:      page.New(page.Config{Status: m.status, Report: m.report, Version: cli.Version, Log: log}),
+			ReportPath: report.Path,
+			Log:        log,
 		})
 		m.wg.Go(func() {
 			if err := m.server.Serve(ctx, ln); err != nil && ctx.Err() == nil {
 				m.failed <- fmt.Errorf("tracker: %w", err)
 			}
 		})
-		m.wg.Go(func() { m.seekOut(ctx, sw) })
 	}
-	m.client = tracker.NewClient(tracker.ClientConfig{
-		Trackers: m.others(ctx, t.Trackers),
-		InfoHash: t.InfoHash,
-		PeerID:   sw.PeerID(),
-		Port:     uint16(sw.Port()),
-		Peers:    sw.AddPeers,
-		Log:      log,
+	for i, im := range images {
+		client := tracker.NewClient(tracker.ClientConfig{
+			Trackers: m.others(ctx, im.t.Trackers),
+			InfoHash: im.t.InfoHash,
+			PeerID:   im.sw.PeerID(),
+			Port:     uint16(port),
+			Peers:    im.sw.AddPeers,
+			Log:      log,
 
-		DialContext: iface.DialContext,
-		Stats:       func() tracker.Stats { return tracker.Stats{Uploaded: sw.Stats().Up} },
-	})
-	m.wg.Go(func() { m.client.Run(ctx) })
+			DialContext: iface.DialContext,
+			Stats:       func() tracker.Stats { return tracker.Stats{Uploaded: im.sw.Stats().Up} },
+		})
+		m.wg.Go(func() { client.Run(ctx) })
+		if m.server != nil {
+			m.wg.Go(func() { m.seekOut(ctx, i) })
+		}
+	}
 	return m, nil
+}
+
+func tracked(images []*image, port int) []tracker.Tracked {
+	var list []tracker.Tracked
+	for _, im := range images {
+		list = append(list, tracker.Tracked{
+			InfoHash: im.t.InfoHash,
+			Name:     im.t.Name,
+			Size:     im.t.Layout.Size,
+			SeedPort: port,
+			Torrent: func(announce string) ([]byte, error) {
+				return im.t.WithReport(announce, strings.TrimSuffix(announce, "/announce")+report.Path)
+			},
+		})
+	}
+	return list
+}
+
+// status is what the page shows.
+func (m *meetingPoint) status() []roster.Status {
+	var list []roster.Status
+	for i, im := range m.images {
+		st := im.roster.Status(time.Now())
+		st.File = m.server.File(i)
+		list = append(list, st)
+	}
+	return list
+}
+
+// report takes what a receiver says of itself.
+func (m *meetingPoint) report(from netip.Addr, p report.Report) (report.Answer, error) {
+	for _, im := range m.images {
+		if p.Hash() == im.t.InfoHash {
+			return im.roster.Report(time.Now(), from, p)
+		}
+	}
+	return report.Answer{}, page.ErrUnknown
 }
 
 // How long receivers are given to find us before we go to them, and how often we look.
 const (
 	comeYourself = 2 * time.Second
-	lookEvery    = time.Second
+	seekEvery    = time.Second
 )
 
-// seekOut has the swarm connect to those who announced themselves to our tracker and do not come.
-// Transmission 3.00 does not when its attempt by uTP fails.
-func (m *meetingPoint) seekOut(ctx context.Context, sw *swarm.Swarm) {
-	tick := time.NewTicker(lookEvery)
+// seekOut has the swarm of the image number i connect to those who announced themselves to our
+// tracker and do not come. Transmission 3.00 does not when its attempt by uTP fails.
+func (m *meetingPoint) seekOut(ctx context.Context, i int) {
+	tick := time.NewTicker(seekEvery)
 	defer tick.Stop()
 	told := map[[20]byte]bool{}
 	for {
@@ -98,10 +138,10 @@ func (m *meetingPoint) seekOut(ctx context.Context, sw *swarm.Swarm) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			for _, r := range m.server.Receivers() {
+			for _, r := range m.server.Receivers(i) {
 				if r.Live && r.Left > 0 && !told[r.ID] && now.Sub(r.FirstSeen) > comeYourself {
 					told[r.ID] = true
-					sw.AddPeers([]netip.AddrPort{r.Addr})
+					m.images[i].sw.AddPeers([]netip.AddrPort{r.Addr})
 				}
 			}
 		}
@@ -176,11 +216,31 @@ func ownAddresses() []netip.Addr {
 }
 
 // invitation is what the operator types on the receivers.
-func (m *meetingPoint) invitation(t *metainfo.Torrent) []string {
-	if m.ln == nil {
-		return []string{fmt.Sprintf("serving %s, infohash %s", t.Name, t.InfoHash)}
+func (m *meetingPoint) invitation(images []*image) []string {
+	var lines []string
+	for i, im := range images {
+		line := fmt.Sprintf("serving %s, infohash %s", im.t.Name, im.t.InfoHash)
+		if m.ln == nil {
+			lines = append(lines, line)
+			continue
+		}
+		lines = append(lines, line+"; on the receivers:")
+		file := "/a.torrent"
+		if len(images) > 1 {
+			file = m.server.File(i)
+		}
+		for _, at := range m.addresses() {
+			lines = append(lines, fmt.Sprintf("  ezio-recv -t http://%s%s -d TARGET", at, file))
+		}
 	}
-	lines := []string{fmt.Sprintf("serving %s, infohash %s; on the receivers:", t.Name, t.InfoHash)}
+	if m.ln != nil {
+		lines = append(lines, fmt.Sprintf("who is there and how they are doing: http://%s/", m.addresses()[0]))
+	}
+	return lines
+}
+
+// addresses is where the tracker can be reached.
+func (m *meetingPoint) addresses() []netip.AddrPort {
 	host := m.ln.Addr().(*net.TCPAddr).IP
 	addrs := ownAddresses()
 	if own, err := m.iface.Addrs(); err == nil && len(own) > 0 {
@@ -190,21 +250,12 @@ func (m *meetingPoint) invitation(t *metainfo.Torrent) []string {
 	} else if len(addrs) > 1 {
 		addrs = slices.DeleteFunc(addrs, netip.Addr.IsLoopback)
 	}
+	var list []netip.AddrPort
 	for _, ip := range addrs {
-		at := netip.AddrPortFrom(ip, uint16(m.port()))
-		lines = append(lines, fmt.Sprintf("  ezio-recv -t http://%s/a.torrent -d TARGET", at))
+		list = append(list, netip.AddrPortFrom(ip, uint16(m.port())))
 	}
-	return lines
-}
-
-// finished is how many receivers have everything: those that told the tracker so, or, without a
-// tracker, those seen connected with every piece; done remembers the latter.
-func (m *meetingPoint) finished(sw *swarm.Swarm, done map[[20]byte]bool) int {
-	if m.server != nil {
-		return m.server.Finished()
+	if len(list) == 0 {
+		list = append(list, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(m.port())))
 	}
-	for _, id := range sw.CompletePeers() {
-		done[id] = true
-	}
-	return len(done)
+	return list
 }
