@@ -203,7 +203,9 @@ func TestTrackerGone(t *testing.T) {
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- tracker.NewServer(tracker.ServerConfig{Torrents: []tracker.Tracked{{InfoHash: im.t.InfoHash}}}).Serve(ctx, l) }()
+	go func() {
+		served <- tracker.NewServer(tracker.ServerConfig{Torrents: []tracker.Tracked{{InfoHash: im.t.InfoHash}}}).Serve(ctx, l)
+	}()
 	announce := "http://" + l.Addr().String() + "/announce"
 	tracked := filepath.Join(t.TempDir(), "tracked.torrent")
 	raw, err := im.t.WithAnnounce(announce)
