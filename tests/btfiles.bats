@@ -117,3 +117,69 @@ load helper
 		[ "$(infohash got.torrent)" = "$(infohash want.torrent)" ]
 	done
 }
+
+@test "interrupted in the middle: exit 130, and neither a directory nor an image is left" {
+	ext4 e.img
+	partclone.extfs -c -s e.img -o e.pcl 2>/dev/null
+	mkfifo pipe
+	for signal in INT TERM HUP; do
+		(head -c 30M e.pcl; exec sleep 60) >pipe 3>&- &
+		feeder=$!
+		echo $feeder >>pids
+		bash -c 'exec ezio-btfiles -q -o dir --image raw.img <pipe >info 2>err' 3>&- &
+		pid=$!
+		for _ in $(seq 100); do
+			[ "$(du -s --apparent-size -B1 raw.img.partial-* 2>/dev/null | cut -f1)" ] && break
+			sleep 0.05
+		done
+		ls -d dir.partial-* raw.img.partial-*
+		kill -$signal $pid
+		code=0
+		wait $pid || code=$?
+		kill $feeder || true # the pipe may have ended it
+		[ "$code" = 130 ]
+		[ ! -s info ]
+		[ "$(cat err)" = "ezio-btfiles: interrupted" ]
+		[ -z "$(ls -d dir* raw.img* 2>/dev/null)" ]
+	done
+}
+
+@test "no room, no reader: an error, and nothing half-made" {
+	ext4 e.img
+	mkdir small
+	mount -t tmpfs -o size=8M none small
+	echo "$BATS_TEST_TMPDIR/small" >>mounts
+	fails 1 ezio-btfiles -q -s e.img -o small/dir
+	[[ $err == *"no space left"* ]]
+	fails 1 ezio-btfiles -q -s e.img --image small/raw.img
+	[ -z "$(ls -A small)" ]
+	fails 1 sh -c 'ezio-btfiles -q -s e.img >/dev/full'
+	fails 1 sh -c 'ezio-btfiles -q -s e.img >&-'
+}
+
+@test "a source that is cut short or written to while it is read: an error" {
+	truncate -s 3G e.img
+	ezio-btfiles --raw -s e.img --progress json --image raw.img >info 2>err 3>&- &
+	pid=$!
+	echo $pid >>pids
+	for _ in $(seq 200); do grep -q '"capturing"' err && break; sleep 0.02; done
+	truncate -s 1M e.img
+	code=0
+	wait $pid || code=$?
+	[ "$code" = 1 ]
+	[ ! -s info ]
+	grep -q 'read e.img at 0x.*: unexpected EOF' err
+	[ -z "$(ls -d raw.img* 2>/dev/null)" ]
+}
+
+@test "--fs: the right one, a wrong one, one that is unknown; a FIFO and a character device" {
+	ext4 e.img
+	[ "$(ezio-btfiles -q -s e.img --fs EXTFS)" = "$(ezio-btfiles -q -s e.img)" ]
+	fails 1 ezio-btfiles -q -s e.img --fs xfs
+	[[ $err == *"its superblock is not one of this filesystem's"*"--raw"* ]]
+	fails 1 ezio-btfiles -q -s e.img --fs ntfs
+	fails 2 ezio-btfiles -q -s e.img --fs zfs
+	mkfifo fifo
+	fails 4 ezio-btfiles -q -s fifo
+	fails 4 ezio-btfiles -q -s /dev/zero
+}

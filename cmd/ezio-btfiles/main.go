@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			cli.SizeFlag("piece-length", "cut pieces of `SIZE`, a power of two; default: 256KiB to 16MiB, for a thousand pieces"),
 			&ucli.BoolFlag{Name: "raw", Usage: "capture every block of the source, whatever it holds"},
 			&ucli.StringFlag{Name: "fs", Usage: "the source holds this `TYPE` of filesystem, such as ext4"},
-			&ucli.BoolFlag{Name: "force", Usage: "capture a source that is mounted read-write"},
+			&ucli.BoolFlag{Name: "force", Usage: "capture a source that is mounted read-write, or written to meanwhile"},
 			&ucli.BoolFlag{Name: "rescue", Usage: "put zeros where the source cannot be read, list these places, and exit 1 at the end"},
 		},
 		Action: func(c *cli.Call) error {
@@ -185,8 +185,11 @@ func doCapture(c *cli.Call, r *progress.Reporter) (*btinfo.Info, error) {
 		r.Start("looking for used blocks", nil, nil)
 		info, err := capture.Source(c.Context.Context, source, opt)
 		var unknown *capture.MapError
-		if errors.As(err, &unknown) {
+		switch {
+		case errors.As(err, &unknown):
 			err = cli.Failf("%w", err).WithHint("--raw captures every block, without --fs")
+		case errors.Is(err, capture.ErrWritten):
+			err = cli.Failf("%w", err).WithHint("stop what writes to it, and capture it again; --force captures it nevertheless")
 		}
 		return info, err
 	}

@@ -129,7 +129,7 @@ func TestFailures(t *testing.T) {
 		{"no source", nil, []string{"-s", "/nonexistent"}, cli.Refused, "does not exist", ""},
 		{"directory", nil, []string{"-s", "/"}, cli.Refused, "directory", ""},
 		{"mounted", nil, []string{"-s", dev}, cli.Refused, "mounted read-write", "--force"},
-		{"wrong fs", nil, []string{"-s", dev, "--force", "--fs", "minix"}, cli.Failed, "partclone.minix: exit status 1", "--raw"},
+		{"wrong fs", nil, []string{"-s", dev, "--force", "--fs", "minix"}, cli.Failed, "its superblock is not one of this filesystem", "--raw"},
 		{"output exists", strings.NewReader(image), []string{"-o", "/etc"}, cli.Refused, "files in it", "does not exist yet"},
 		{"image exists", strings.NewReader(image), []string{"--image", source}, cli.Refused, "exists already", "does not exist yet"},
 	} {

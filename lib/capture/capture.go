@@ -32,7 +32,7 @@ type Options struct {
 	PieceLength int64  // bytes; 0 chooses one by the number of used bytes
 	Raw         bool   // Source: take every block, without looking for a filesystem
 	Filesystem  string // Source: what the source holds, by blkid's or partclone's name; "" finds out
-	Force       bool   // Source: go on although it is mounted read-write
+	Force       bool   // Source: go on although it is mounted read-write or written to
 	Rescue      bool   // Source: go on, with zeros, where it cannot be read
 
 	Dir   string // also write a btfiles directory of this name; "" does not
@@ -67,6 +67,7 @@ func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error)
 	if isImage(src) && !opt.Raw && opt.Filesystem == "" {
 		return Image(ctx, io.NewSectionReader(src, 0, src.Size()), opt)
 	}
+	mark := src.Mark()
 	p, err := planSource(ctx, src, opt)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,10 @@ func Source(ctx context.Context, path string, opt Options) (*btinfo.Info, error)
 	image := extent.Image{Map: m, Disk: src, Path: path}
 	last := func(info *btinfo.Info) error {
 		info.Source = path
-		return checkQuiet(path, opt) // it may have been mounted meanwhile
+		if err := checkQuiet(path, opt); err != nil { // it may have been mounted meanwhile
+			return err
+		}
+		return checkUnchanged(src, mark, opt)
 	}
 	if opt.Rescue {
 		return rescue(ctx, image, src, p, opt, last)
@@ -107,6 +111,21 @@ func checkQuiet(path string, opt Options) error {
 	case mounted:
 		opt.log("warning: %s is mounted read-write on %s: what is captured may be inconsistent", path, where)
 	}
+	return nil
+}
+
+// ErrWritten is wrapped by the error for a source that changed under the capture.
+var ErrWritten = errors.New("it was written to while it was read")
+
+// checkUnchanged wants that nobody has written to a source since mark.
+func checkUnchanged(src *disk.Source, mark disk.Mark, opt Options) error {
+	switch {
+	case !mark.Changed(src.Mark()):
+		return nil
+	case !opt.Force:
+		return fmt.Errorf("capture %s: %w", src.Path(), ErrWritten)
+	}
+	opt.log("warning: %s: %v: what is captured may be inconsistent", src.Path(), ErrWritten)
 	return nil
 }
 

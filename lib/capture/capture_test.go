@@ -386,3 +386,39 @@ func TestReadError(t *testing.T) {
 }
 
 func TestMain(m *testing.M) { fstest.Main(m) }
+
+// A source that is written to while it is read is no capture, unless the caller insists.
+func TestWrittenMeanwhile(t *testing.T) {
+	path, _ := noise(t, "disk", 3<<20)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, source := range []string{path, fstest.Loop(t, path)} {
+		dev, err := os.OpenFile(source, os.O_WRONLY|os.O_SYNC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dev.Close()
+		image := filepath.Join(t.TempDir(), "raw.img")
+		opt := Options{Raw: true, Image: image, Progress: func(done, _ int64) {
+			if done == 0 {
+				if _, err := dev.WriteAt([]byte("changed"), 2<<20); err != nil {
+					t.Error(err)
+				}
+			}
+		}}
+		if _, err := Source(t.Context(), source, opt); !errors.Is(err, ErrWritten) {
+			t.Errorf("%s: %v", source, err)
+		}
+		if _, err := os.Stat(image); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the image is there: %v", source, err)
+		}
+		var said lines
+		opt.Force, opt.Log = true, said.log
+		if _, err := Source(t.Context(), source, opt); err != nil || !strings.Contains(said.String(), "warning") {
+			t.Errorf("%s, with force: %v, said %q", source, err, &said)
+		}
+	}
+}

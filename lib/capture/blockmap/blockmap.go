@@ -29,6 +29,7 @@ var (
 	ErrJournal = errors.New("it was not unmounted: its journal holds changes that its block maps lack (mounting it once replays them)")
 	ErrDevices = errors.New("it spans several devices")
 	ErrFAT12   = errors.New("it is FAT12, of which partclone takes used blocks for free ones")
+	ErrStrange = errors.New("its superblock is not one of this filesystem's")
 )
 
 // A check looks at the disk from the filesystem's first byte.
@@ -54,7 +55,7 @@ var checks = map[string]check{
 }
 
 // Check is nil when the maps of a filesystem, by partclone's name of it, can be believed. Otherwise
-// the error wraps ErrJournal, ErrDevices or ErrFAT12, or says that the disk could not be read.
+// the error wraps ErrJournal, ErrDevices, ErrFAT12 or ErrStrange, or says that the disk could not be read.
 func Check(disk io.ReaderAt, filesystem string) error {
 	look, ok := checks[filesystem]
 	if !ok {
@@ -63,9 +64,13 @@ func Check(disk io.ReaderAt, filesystem string) error {
 	return look(disk)
 }
 
-// journal is ErrJournal if there is something to be replayed.
-func journal(pending bool) error {
-	if pending {
+// journal is ErrStrange of a superblock that is not known, and ErrJournal if there is something to
+// be replayed.
+func journal(known, pending bool) error {
+	switch {
+	case !known:
+		return ErrStrange
+	case pending:
 		return ErrJournal
 	}
 	return nil
@@ -92,7 +97,7 @@ func ext(disk io.ReaderAt) error {
 	}
 	le := binary.LittleEndian
 	const recover = 0x4
-	return journal(le.Uint16(b[0x38:]) != 0xef53 || le.Uint32(b[0x60:])&recover != 0)
+	return journal(le.Uint16(b[0x38:]) == 0xef53, le.Uint32(b[0x60:])&recover != 0)
 }
 
 // btrfs looks at log_root in struct btrfs_super_block (linux include/uapi/linux/btrfs_tree.h): the
@@ -104,10 +109,10 @@ func btrfs(disk io.ReaderAt) error {
 		return err
 	}
 	le := binary.LittleEndian
-	if le.Uint64(b[0x88:]) > 1 {
+	if le.Uint64(b[0x88:]) > 1 && string(b[0x40:0x48]) == "_BHRfS_M" {
 		return ErrDevices
 	}
-	return journal(string(b[0x40:0x48]) != "_BHRfS_M" || le.Uint64(b[0x60:]) != 0)
+	return journal(string(b[0x40:0x48]) == "_BHRfS_M", le.Uint64(b[0x60:]) != 0)
 }
 
 // f2fs looks for CP_UMOUNT_FLAG in the newer of the two struct f2fs_checkpoint (linux
@@ -120,7 +125,7 @@ func f2fs(disk io.ReaderAt) error {
 	le := binary.LittleEndian
 	logBlock, logSegment := le.Uint32(sb[16:]), le.Uint32(sb[20:])
 	if le.Uint32(sb) != 0xf2f52010 || logBlock < 12 || logBlock > 16 || logSegment > 16 {
-		return ErrJournal
+		return ErrStrange
 	}
 	const umount = 0x1
 	var newest uint64
@@ -135,7 +140,7 @@ func f2fs(disk io.ReaderAt) error {
 			newest, pending = version, le.Uint32(cp[132:])&umount == 0
 		}
 	}
-	return journal(pending)
+	return journal(true, pending)
 }
 
 // hfsPlus looks for kHFSVolumeUnmountedBit in the volume header's attributes (Apple TN1150).
@@ -145,7 +150,7 @@ func hfsPlus(disk io.ReaderAt) error {
 		return err
 	}
 	known := bytes.HasPrefix(b, []byte("H+")) || bytes.HasPrefix(b, []byte("HX"))
-	return journal(!known || binary.BigEndian.Uint32(b[4:])&(1<<8) == 0)
+	return journal(known, binary.BigEndian.Uint32(b[4:])&(1<<8) == 0)
 }
 
 // fat counts clusters, since it is their number alone that tells FAT12 from FAT16 (Microsoft's
@@ -159,7 +164,7 @@ func fat(disk io.ReaderAt) error {
 	le := binary.LittleEndian
 	sector, perCluster := uint32(le.Uint16(b[11:])), uint32(b[13])
 	if sector == 0 || perCluster == 0 {
-		return ErrJournal // no FAT at all
+		return ErrStrange
 	}
 	sectors, perFAT := uint32(le.Uint16(b[19:])), uint32(le.Uint16(b[22:]))
 	if sectors == 0 {

@@ -182,6 +182,20 @@ func TestDevices(t *testing.T) {
 	}
 }
 
+// An XFS whose log is on another device.
+func TestXFSExternalLog(t *testing.T) {
+	image, log := mkfs(t, "true"), mkfs(t, "true")
+	fstest.Run(t, "mkfs.xfs", "-q", "-f", "-l", "logdev="+log+",size=64m", image)
+	f, err := os.Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := Check(f, "XFS"); err != ErrDevices {
+		t.Errorf("%v", err)
+	}
+}
+
 // f2fs and HFS+ cannot be mounted everywhere, so their flags are set by hand.
 func TestFAT12(t *testing.T) {
 	for bits, want := range map[string]error{"12": ErrFAT12, "16": nil, "32": nil} {
@@ -239,11 +253,11 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// What is not understood is pending, and what cannot be read an error.
+// What is not understood is strange, and what cannot be read an error.
 func TestStrange(t *testing.T) {
 	zeros := make([]byte, 4<<20)
 	for filesystem := range checks {
-		if err := Check(bytes.NewReader(zeros), filesystem); err != ErrJournal {
+		if err := Check(bytes.NewReader(zeros), filesystem); err != ErrStrange {
 			t.Errorf("zeros as %s: %v", filesystem, err)
 		}
 		if err := Check(bytes.NewReader(zeros[:100]), filesystem); !errors.Is(err, io.ErrUnexpectedEOF) {

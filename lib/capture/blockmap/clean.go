@@ -26,7 +26,7 @@ func flagOf(f flag) check {
 		}
 		known := string(b[f.at:f.at+len(f.magic)]) == f.magic
 		state := binary.LittleEndian.Uint16(b[f.state:])
-		return journal(!known || state&f.mask != f.clean)
+		return journal(known, state&f.mask != f.clean)
 	}
 }
 
@@ -56,9 +56,9 @@ func minix(disk io.ReaderAt) error {
 	}
 	switch le.Uint16(b[16:]) {
 	case 0x137f, 0x138f, 0x2468, 0x2478:
-		return journal(le.Uint16(b[18:])&1 == 0)
+		return journal(true, le.Uint16(b[18:])&1 == 0)
 	}
-	return ErrJournal
+	return ErrStrange
 }
 
 // ufsSuperblocks are the places where a UFS may have its superblock, in the order of SBLOCKSEARCH
@@ -77,13 +77,13 @@ func ufs(disk io.ReaderAt) error {
 		}
 		switch binary.LittleEndian.Uint32(b[1372:]) {
 		case 0x00011954, 0x19540119:
-			return journal(b[209] != 1)
+			return journal(true, b[209] != 1)
 		}
 	}
 	if failed != nil {
 		return failed
 	}
-	return ErrJournal
+	return ErrStrange
 }
 
 // Where a VMFS volume has what vmfs looks at (vmfs-tools libvmfs/vmfs_volume.h, vmfs_heartbeat.h). The
@@ -106,7 +106,7 @@ func vmfs(disk io.ReaderAt) error {
 	le := binary.LittleEndian
 	switch {
 	case le.Uint32(b) != 0xc001d00d:
-		return ErrJournal
+		return ErrStrange
 	case le.Uint32(b[vmfsExtents:]) > 1:
 		return ErrDevices
 	}

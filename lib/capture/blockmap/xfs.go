@@ -31,18 +31,15 @@ func xfs(disk io.ReaderAt) error {
 	if err != nil {
 		return err
 	}
-	clean := false
-	if l != nil {
-		clean, err = l.endsInUnmount()
-	}
+	clean, err := l.endsInUnmount()
 	if err != nil {
 		return err
 	}
-	return journal(!clean)
+	return journal(true, !clean)
 }
 
-// xfsLogOf finds the log in struct xfs_dsb. It is nil when the superblock makes no sense or the
-// log is on another device.
+// xfsLogOf finds the log in struct xfs_dsb. The error is ErrStrange when the superblock makes no sense
+// and ErrDevices when the log is on another device.
 func xfsLogOf(disk io.ReaderAt) (*xfsLog, error) {
 	sb, err := read(disk, 0, 512)
 	if err != nil {
@@ -52,12 +49,15 @@ func xfsLogOf(disk io.ReaderAt) (*xfsLog, error) {
 	blockSize, logStart, logBlocks := int64(be.Uint32(sb[4:])), be.Uint64(sb[48:]), int64(be.Uint32(sb[96:]))
 	groupBlocks, groupBits := uint64(be.Uint32(sb[84:])), sb[124]
 	if string(sb[:4]) != "XFSB" || blockSize < xfsBlock || blockSize > 64<<10 || logBlocks == 0 || groupBits > 31 {
-		return nil, nil
+		return nil, ErrStrange
+	}
+	if logStart == 0 {
+		return nil, ErrDevices
 	}
 	// An address is a group's number and a block in that group. The product is below 2^64.
 	block := logStart>>groupBits&math.MaxUint32*groupBlocks + logStart&(1<<groupBits-1)
-	if logStart == 0 || block > 1<<46 {
-		return nil, nil
+	if block > 1<<46 {
+		return nil, ErrStrange
 	}
 	return &xfsLog{disk: disk, start: int64(block) * blockSize, blocks: logBlocks * blockSize / xfsBlock}, nil
 }
