@@ -14,7 +14,7 @@ FAULTS_RACE  := TestTwentyDeployments
 FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
 FUZZTIME    ?= 200000x
 
-.PHONY: all build demo test unit bats test-faults faults-short interop bench lint fuzz install clean
+.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz install clean
 
 all: build
 
@@ -30,13 +30,18 @@ demo: build
 # Everything that proves the tools right. Needs root: loop devices, mounts, namespaces.
 test: build lint
 	tests/needs test
-	$(MAKE) unit bats faults-short
+	$(MAKE) unit bats page faults-short
 
 unit:
 	$(GO) test -race ./...
 
 bats: build
 	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
+
+# The seed's page in headless Chromium, beside a real swarm. EZIO_SHOTS=DIR keeps screenshots.
+page: build
+	tests/needs page
+	cd tests/page && $(GO) vet -mod=mod . && $(GO) test -mod=mod -count=1 -timeout 5m .
 
 # Faults injected into disks, peers, servers and networks: docs/reliability.md. Takes minutes.
 test-faults: build

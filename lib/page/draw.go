@@ -92,19 +92,17 @@ func drawSpread(t roster.Status) spread {
 		s.Cells = append(s.Cells, cell{i, 1, level})
 	}
 	n := len(t.Availability)
-	s.Words = fmt.Sprintf("%d %% of the image has reached a receiver, %d %% has reached all %d that are connected; the rarest piece is there %s",
-		100*out/n, 100*all/n, t.Peers, times(rarest(t.Availability)))
+	s.Words = fmt.Sprintf("%d %% of the image has reached a receiver, %d %% has reached all %d that are connected; %s",
+		100*out/n, 100*all/n, t.Peers, rarestWords(rarest(t.Availability)))
 	return s
 }
 
-func times(n int) string {
+func rarestWords(n int) string {
 	switch n {
 	case 0:
-		return "not at all"
+		return "some pieces have not left the seed yet"
 	case 1:
-		return "once"
-	case 2:
-		return "twice"
+		return "the rarest piece is there once"
 	}
-	return fmt.Sprintf("%d times", n)
+	return fmt.Sprintf("the rarest piece is there %d times", n)
 }

@@ -98,6 +98,7 @@
       // Without https there is no clipboard to write to; the old way still works.
       getSelection().selectAllChildren(code);
       ok = document.execCommand("copy");
+      if (ok) getSelection().removeAllRanges();
     }
     news.textContent = ok ? "Copied." : "Selected; press Ctrl+C.";
     button.firstChild.nodeValue = ok ? "Copied" : "Ctrl+C";
@@ -135,6 +136,7 @@
     try { localStorage.theme = document.documentElement.dataset.theme; } catch { /* not allowed here */ }
     label();
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", label);
   label();
   theme.hidden = false;
   ready();

@@ -141,7 +141,7 @@ func TestEndsOfThoseThatReport(t *testing.T) {
 		{report.Refused, "it is mounted", Refused, "it is mounted"},
 		{report.Failed, "write /dev/sda at 0x0: input/output error", Failed, "input/output error"},
 		{report.Stopped, "", Lost, "interrupted, it had 40 %"},
-		{report.Receiving, "", Lost, "silent for 20s, it had 40 %"},
+		{report.Receiving, "", Lost, "silent for 20 s, it had 40 %"},
 	} {
 		l := newLab(t)
 		p := said(1, c.say, 400)

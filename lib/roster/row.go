@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ezio/lib/progress"
 	"ezio/lib/report"
 	"ezio/lib/tracker"
 )
@@ -210,8 +211,10 @@ func (w *row) howLost(now time.Time) string {
 	if a := w.announced; a != nil && !a.Live && a.State == tracker.Gone {
 		return "it took its leave"
 	}
-	return fmt.Sprintf("silent for %s", now.Sub(w.heard).Truncate(time.Second))
+	return "silent for " + words(now.Sub(w.heard))
 }
+
+func words(d time.Duration) string { return progress.Duration(int64(d / time.Second)) }
 
 func (w *row) soFar(size int64) string {
 	if size <= 0 {
@@ -229,7 +232,7 @@ func (w *row) slowness(now time.Time, median float64) string {
 	rate := w.meter.rate()
 	switch quiet := now.Sub(w.progressed); {
 	case quiet >= patience:
-		return fmt.Sprintf("nothing received for %s", quiet.Truncate(time.Second))
+		return "nothing received for " + words(quiet)
 	case w.meter.full() && median > 0 && rate*slowMark < median:
 		return fmt.Sprintf("%.0f %% of the others' rate", rate/median*100)
 	}
