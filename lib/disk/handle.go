@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"errors"
 	"os"
 	"sync"
 
@@ -16,6 +17,8 @@ type handle struct {
 	size   int64
 	sector int
 	device bool
+
+	around around
 
 	closing  sync.Once
 	closeErr error
@@ -59,6 +62,9 @@ func (h *handle) File() *os.File { return h.f }
 // operation, path and offset.
 func (h *handle) ReadAt(p []byte, off int64) (int, error) {
 	n, err := h.f.ReadAt(p, off)
+	if errors.Is(err, unix.EIO) {
+		n, err = h.readAround(p, off, n, err)
+	}
 	return n, bare(err)
 }
 
@@ -96,6 +102,12 @@ func (h *handle) control(do func(fd int) error) error {
 
 // Close closes it. Further calls do nothing and return what the first one did.
 func (h *handle) Close() error {
-	h.closing.Do(func() { h.closeErr = h.f.Close() })
+	h.closing.Do(func() {
+		h.closeErr = h.f.Close()
+		h.around.open.Do(func() {})
+		if h.around.f != nil {
+			_ = h.around.f.Close()
+		}
+	})
 	return h.closeErr
 }

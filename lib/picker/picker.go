@@ -241,6 +241,12 @@ func (p *Picker) Interesting(id ID) bool {
 	return false
 }
 
+// Has says whether a peer has a piece.
+func (p *Picker) Has(id ID, i int) bool {
+	q := p.peers[id]
+	return q != nil && q.has.Has(i)
+}
+
 // Complete says whether a peer has every piece.
 func (p *Picker) Complete(id ID) bool {
 	q := p.peers[id]

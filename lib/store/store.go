@@ -10,6 +10,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,9 @@ import (
 
 // ErrHash is returned by Put for data that is not the piece it claims to be.
 var ErrHash = errors.New("piece does not match its hash")
+
+// ErrChanged is returned by Check for a piece that is not on the disk any more as it was.
+var ErrChanged = errors.New("the data has changed")
 
 // ErrAbsent is returned by ReadPiece for a piece that is not there.
 var ErrAbsent = errors.New("piece is not present")
@@ -118,6 +122,29 @@ func (s *Store) ReadPiece(p []byte, i int, off int64) error {
 	}
 	_, err := s.image.ReadAt(p, start+off)
 	return err
+}
+
+// Check reads piece i, which is present, and compares it with its hash. A piece that differs is
+// ErrChanged.
+func (s *Store) Check(i int) error {
+	start, n := s.torrent.Layout.Span(i)
+	h := sha1.New()
+	buf := make([]byte, min(n, 256<<10))
+	for off := int64(0); off < n; off += int64(len(buf)) {
+		p := buf[:min(int64(len(buf)), n-off)]
+		if err := s.ReadPiece(p, i, off); err != nil {
+			return err
+		}
+		h.Write(p)
+	}
+	if piece.Hash(h.Sum(nil)) == s.torrent.Pieces[i] {
+		return nil
+	}
+	at := start
+	for e := range s.torrent.Map.Slices(start, 1) {
+		at = e.Offset
+	}
+	return fmt.Errorf("%s at %#x: %w", s.image.Path, at, ErrChanged)
 }
 
 // Withdraw takes a piece out of the set of present ones, because it cannot be read.

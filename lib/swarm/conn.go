@@ -71,6 +71,7 @@ type conn struct {
 	listen     netip.AddrPort // where it can be dialed, once known
 	ext        wire.Extensions
 	pexSent    map[netip.AddrPort]bool
+	given      map[int]int64 // bytes sent of pieces that it has not announced
 	pexAt      time.Time
 	delivered  uint64 // what a stuck write has brought across
 	movedAt    time.Time
@@ -87,6 +88,7 @@ func (s *Swarm) newConn(nc net.Conn, outgoing bool, hs wire.Handshake) *conn {
 		fast:     hs.Fast(),
 		extended: hs.Extended(),
 		asked:    map[wire.Block]int{},
+		given:    map[int]int64{},
 		wake:     make(chan struct{}, 1),
 	}
 }

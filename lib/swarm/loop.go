@@ -24,6 +24,7 @@ type loop struct {
 	next  picker.ID
 	book  addressBook
 	blame blame
+	doubt doubt
 }
 
 func newLoop(s *Swarm) *loop {
@@ -35,6 +36,7 @@ func newLoop(s *Swarm) *loop {
 		conns: map[picker.ID]*conn{},
 		book:  newAddressBook(),
 		blame: newBlame(),
+		doubt: newDoubt(),
 		pick: picker.New(picker.Config{
 			Layout:  s.torrent.Layout,
 			Have:    have,
@@ -208,6 +210,7 @@ func (l *loop) forget(c *conn) {
 }
 
 func (l *loop) onHave(c *conn, i int) {
+	delete(c.given, i)
 	l.pick.PeerHas(c.id, i)
 	l.maybeInterested(c)
 }
@@ -229,6 +232,7 @@ func (l *loop) onChoke(c *conn, choked bool) { l.pick.Choked(c.id, choked, c.fas
 func (l *loop) onRequest(c *conn, b wire.Block) {
 	if l.pick.Requested(c.id, b, time.Now()) {
 		c.vain = max(0, c.vain-1)
+		l.askedAgain(c, int(b.Piece), time.Now())
 		return
 	}
 	if c.fast {
@@ -260,7 +264,12 @@ func (l *loop) onCancel(c *conn, b wire.Block) {
 	}
 }
 
-func (l *loop) onSent(c *conn, b wire.Block) { l.pick.Sent(c.id, b) }
+func (l *loop) onSent(c *conn, b wire.Block) {
+	l.pick.Sent(c.id, b)
+	if !l.pick.Has(c.id, int(b.Piece)) {
+		c.given[int(b.Piece)] += int64(b.Length)
+	}
+}
 
 func (l *loop) onRejected(c *conn, b wire.Block) { l.pick.Rejected(c.id, b) }
 

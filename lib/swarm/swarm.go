@@ -40,6 +40,8 @@ type Store interface {
 	Complete() bool
 	// ReadPiece fills p from off bytes into a piece that is present.
 	ReadPiece(p []byte, piece int, off int64) error
+	// Check compares a piece that is present with its hash: nil if it is right.
+	Check(piece int) error
 	// Verify tells which pieces have the right data. store.ErrHash is the peers' fault, any other
 	// error ours.
 	Verify(pieces []int, data [][]byte) (right []store.Verified, errs []error)
@@ -103,6 +105,7 @@ type Swarm struct {
 	complete  chan struct{} // closed when every piece is here
 	completed sync.Once     // it may happen twice: a piece can be withdrawn
 	sockets   sockets
+	careful   pieceSet // what the kernel fails to send, though it can be read
 
 	loop *loop // only the loop's goroutine looks into it
 

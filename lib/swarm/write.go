@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"ezio/lib/wire"
@@ -74,6 +75,9 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 	n, err := c.sendBlock(wire.AppendPieceHeader(control, b), b)
 	var bad *wire.SourceError
 	again := errors.As(err, &bad) && c.s.readable(int(b.Piece))
+	if again {
+		c.s.careful.add(int(b.Piece))
+	}
 	if again && n == 0 {
 		n, err = c.sendBlock(wire.AppendPieceHeader(control, b), b)
 		again = false
@@ -96,25 +100,31 @@ func (c *conn) writeBlock(control []byte, b wire.Block) error {
 	return c.writeControl(control)
 }
 
-// readable says whether a piece can be read after all, one page after the other. The kernel reads
-// ahead, and a bad sector fails all that was read with it, which may belong to other pieces.
+// readable says whether a piece can be read after all. The kernel reads and caches in large units, and
+// a bad sector fails all that is read with it, which may belong to other pieces. Such pieces are read
+// with care from then on (ReadPiece), not sent by the kernel.
 func (s *Swarm) readable(i int) bool {
-	const page = 4096
 	_, n := s.torrent.Layout.Span(i)
-	buf := make([]byte, page)
-	for off := int64(0); off < n; off += page {
-		if err := s.store.ReadPiece(buf[:min(page, n-off)], i, off); err != nil {
+	buf := make([]byte, min(n, maxBlock))
+	for off := int64(0); off < n; off += int64(len(buf)) {
+		if err := s.store.ReadPiece(buf[:min(int64(len(buf)), n-off)], i, off); err != nil {
 			return false
 		}
 	}
 	return true
 }
 
+// pieceSet is a set of pieces for several goroutines, mostly empty.
+type pieceSet struct{ m sync.Map }
+
+func (s *pieceSet) add(i int)      { s.m.Store(i, true) }
+func (s *pieceSet) has(i int) bool { _, ok := s.m.Load(i); return ok }
+
 func (c *conn) sendBlock(prefix []byte, b wire.Block) (int64, error) {
 	c.writing.Store(time.Now().UnixNano())
 	defer c.writing.Store(0)
 	off, _ := c.s.torrent.Layout.Span(int(b.Piece))
-	if f := c.s.store.File(int(b.Piece)); f != nil {
+	if f := c.s.store.File(int(b.Piece)); f != nil && !c.s.careful.has(int(b.Piece)) {
 		return wire.SendBlock(c.nc, prefix, c.s.ranges(f, off+int64(b.Begin), int64(b.Length)))
 	}
 	return wire.SendBlockFrom(c.nc, prefix, imageReader{c.s}, off+int64(b.Begin), int64(b.Length))

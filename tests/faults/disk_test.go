@@ -4,6 +4,7 @@ package faults
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -351,6 +352,39 @@ func TestBadSectorOnTheSeed(t *testing.T) {
 			t.Errorf("%s banned somebody", p.name)
 		}
 	}
+}
+
+// A source that changes while it is served: receivers throw the piece away and ask again, by which the
+// seed notices; it names the place and serves the rest.
+func TestSourceChangesWhileServed(t *testing.T) {
+	t.Parallel()
+	im := newImage(t, 40, 512<<10)
+	source := filepath.Join(t.TempDir(), "source.img")
+	must(t, os.WriteFile(source, im.bytes, 0o600))
+	s := seed(t, im.torrent, source)
+	const piece = 21
+	at := im.place(piece)
+	f, err := os.OpenFile(source, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{im.bytes[at] ^ 1}, at)
+	must(t, errors.Join(err, f.Close()))
+	target := im.blankFile(t)
+	r := recv(t, s.url, target, "--force")
+	until(t, 40*time.Second, "the seed names the place", func() bool {
+		msg := s.err.String()
+		return strings.Contains(msg, fmt.Sprintf("piece %d is not served any more: %s at 0x", piece, source)) && strings.Contains(msg, "the data has changed")
+	})
+	until(t, 40*time.Second, "all but one piece", func() bool {
+		return count(im.right(readFile(t, target))) == len(im.t.Pieces)-1
+	})
+	if r.said("done") {
+		t.Error("it said done without the last piece")
+	}
+	if n := strings.Count(s.err.String(), "is not served any more"); n != 1 {
+		t.Errorf("%d pieces were withdrawn", n)
+	}
+	good := seed(t, im.torrent, im.disk)
+	recv(t, s.url, im.blankFile(t), "--force", "--peer", good.peer()).success(30 * time.Second)
 }
 
 // A target that cannot give a piece to another receiver is in doubt: the piece is fetched again and
