@@ -63,6 +63,7 @@ type conn struct {
 	moved   atomic.Int64 // when a block last came, or went to the kernel, likewise; 0: never
 	writing atomic.Int64 // when the write under way began, likewise; 0 when none is
 	pace    pace         // the writer's
+	low     lowWater     // the reader's
 
 	// The loop's own notes.
 	joined     time.Time

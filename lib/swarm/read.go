@@ -24,9 +24,14 @@ func (m meter) Read(p []byte) (int, error) {
 	if bound != nil && len(p) > boundedRead {
 		p = p[:boundedRead]
 	}
+	if bound == nil {
+		m.c.low.prepare(m.c.nc, len(p))
+	}
 	n, err := m.c.nc.Read(p)
 	if n > 0 {
-		m.c.heard.Store(time.Now().UnixNano())
+		now := time.Now()
+		m.c.heard.Store(now.UnixNano())
+		m.c.low.came(n, now)
 		if bound != nil && !bound.free() {
 			if late := bound.wait(m.c.s.ctx, n); err == nil {
 				err = late

@@ -13,8 +13,9 @@ import (
 )
 
 // writers are the pools that verify whole pieces and write them to the disk. Verifiers, one a core, take
-// several pieces at once where they wait or follow each other fast; writers, a few more than the
-// cores, since some of them wait for the disk, take one at a time.
+// several pieces at once where they wait or follow each other fast. Of writers there is one, which the
+// kernel's cache keeps up with: writes to one file would only wait for each other. Where it does not,
+// because the disk makes it wait, others join in.
 type writers struct {
 	s     *Swarm
 	batch int // pieces that are verified together at most
@@ -22,6 +23,7 @@ type writers struct {
 	// Pieces, at most the memory's budget in both.
 	queue chan int
 	right chan received
+	extra atomic.Int64 // writers beyond the first
 
 	gathering sync.Mutex
 	gap       atomic.Int64 // between pieces that become whole, in nanoseconds, smoothed
@@ -33,7 +35,13 @@ type received struct {
 	store.Verified
 	data []byte
 	from contributors
+	at   time.Time // since when it waits to be written
 }
+
+const (
+	maxWriters = 8
+	behind     = 5 * time.Millisecond // a piece that waited so long calls for another writer
+)
 
 func newWriters(s *Swarm) *writers {
 	w := &writers{
@@ -51,9 +59,7 @@ func (w *writers) start() {
 	for range min(8, cores) {
 		w.s.wg.Go(w.verify)
 	}
-	for range min(8, cores+2) {
-		w.s.wg.Go(w.write)
-	}
+	w.s.wg.Go(w.write)
 }
 
 // put never blocks: a piece in the queue holds one of the memory's buffers.
@@ -68,7 +74,7 @@ func (w *writers) put(piece int, now time.Time) {
 // A piece waits for others to be verified with only while they come so fast that there soon are some,
 // and not for long: on a link of gigabits some megabytes' time.
 const (
-	fastGap = time.Millisecond
+	fastGap = 2 * time.Millisecond
 	maxWait = 5 * time.Millisecond
 )
 
@@ -125,12 +131,13 @@ func (w *writers) verify() {
 			data[k], from[k] = w.s.mem.data(i)
 		}
 		right, errs := w.s.store.Verify(pieces, data[:len(pieces)])
+		now := time.Now()
 		for k, i := range pieces {
 			if errs[k] != nil {
 				w.done(i, data[k], from[k], errs[k])
 				continue
 			}
-			w.right <- received{right[0], data[k], from[k]} // there is room for all
+			w.right <- received{right[0], data[k], from[k], now} // there is room for all
 			right = right[1:]
 		}
 	}
@@ -142,9 +149,33 @@ func (w *writers) write() {
 		case <-w.s.ctx.Done():
 			return
 		case r := <-w.right:
-			w.done(r.Piece(), r.data, r.from, w.s.store.Write(r.Verified))
+			w.writeOne(r)
 		}
 	}
+}
+
+// help writes what waits, and ends.
+func (w *writers) help() {
+	defer w.extra.Add(-1)
+	for w.s.ctx.Err() == nil {
+		select {
+		case r := <-w.right:
+			w.writeOne(r)
+		default:
+			return
+		}
+	}
+}
+
+func (w *writers) writeOne(r received) {
+	if len(w.right) > 0 && time.Since(r.at) > behind {
+		if w.extra.Add(1) < maxWriters {
+			w.s.wg.Go(w.help)
+		} else {
+			w.extra.Add(-1)
+		}
+	}
+	w.done(r.Piece(), r.data, r.from, w.s.store.Write(r.Verified))
 }
 
 // done says what became of a piece, whose buffer is free again.

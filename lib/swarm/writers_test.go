@@ -5,9 +5,13 @@ package swarm
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ezio/lib/piece"
+	"ezio/lib/store"
 )
 
 func newGatherer(ctx context.Context, batch int, gap time.Duration) *writers {
@@ -91,5 +95,65 @@ func TestPatience(t *testing.T) {
 	feed(5, 30*time.Millisecond)
 	if p := w.patience(); p != 0 {
 		t.Errorf("at 30 ms a piece they wait %v", p)
+	}
+}
+
+// slowStore takes a while for each write, and notes how many there were at the same time at most.
+type slowStore struct {
+	Store
+	takes     time.Duration
+	now, most atomic.Int64
+}
+
+func (s *slowStore) Write(store.Verified) error {
+	for n := s.now.Add(1); ; {
+		most := s.most.Load()
+		if n <= most || s.most.CompareAndSwap(most, n) {
+			break
+		}
+	}
+	time.Sleep(s.takes)
+	s.now.Add(-1)
+	return nil
+}
+
+// One writer while the disk keeps up; more, but not without end, where it makes them wait.
+func TestWritersJoinIn(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		takes       time.Duration // for a write
+		gap         time.Duration // between pieces
+		least, most int64         // writers
+	}{
+		{"memory", time.Millisecond, 2 * time.Millisecond, 1, 1},
+		{"a disk that is busy", 20 * time.Millisecond, 5 * time.Millisecond, 3, 6},
+		{"a disk that hangs", time.Minute, time.Millisecond, maxWriters, maxWriters},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := &slowStore{takes: c.takes}
+				ctx, cancel := context.WithCancel(t.Context())
+				s := &Swarm{
+					ctx: ctx, store: disk, events: make(chan func(), 1000), evidence: newEvidence(),
+					mem: newMemory(piece.Layout{Length: 1 << 20, Size: 1 << 30}, 64),
+				}
+				w := newWriters(s)
+				s.wg.Go(w.write)
+				for range 60 {
+					w.right <- received{at: time.Now()}
+					time.Sleep(c.gap)
+				}
+				time.Sleep(10 * time.Minute)
+				synctest.Wait()
+				if got := disk.most.Load(); got < c.least || got > c.most {
+					t.Errorf("%d writers, want %d to %d", got, c.least, c.most)
+				}
+				if len(s.events) != 60 || w.extra.Load() != 0 {
+					t.Errorf("%d of 60 written, %d helpers are left", len(s.events), w.extra.Load())
+				}
+				cancel()
+				s.wg.Wait()
+			})
+		})
 	}
 }

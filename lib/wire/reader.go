@@ -10,8 +10,12 @@ import (
 	"math"
 )
 
+// ReadAhead is how many bytes a Reader asks its stream for when it does not know what will come. When
+// it asks for more they are the rest of a block.
+const ReadAhead = 8 << 10
+
 const (
-	readBuffer = 8 << 10 // holds many small messages; what is larger is read past it
+	readBuffer = ReadAhead // holds many small messages; what is larger is read past it
 
 	defaultMaxExtended = 64 << 10
 

@@ -41,7 +41,7 @@ func SetLowDelay(c net.Conn, o TCPOptions) error {
 	err := errors.Join(
 		tcp.SetNoDelay(true),
 		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: probe, Interval: probe, Count: 3}),
-		setInt(tcp, unix.TCP_USER_TIMEOUT, int(o.Dead.Milliseconds())),
+		setInt(tcp, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(o.Dead.Milliseconds())),
 	)
 	if o.NotSent > 0 {
 		err = errors.Join(err, SetNotSent(c, o.NotSent))
@@ -60,7 +60,7 @@ func SetNotSent(c net.Conn, bytes int) error {
 	if !ok {
 		return nil
 	}
-	return setInt(tcp, unix.TCP_NOTSENT_LOWAT, bytes)
+	return setInt(tcp, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
 }
 
 // NotSentFor is how many unsent bytes let a message wait for no more than 10 ms on a connection
@@ -69,13 +69,24 @@ func NotSentFor(rate float64) int {
 	return int(max(defaultNotSent, min(rate/100, 2<<20)))
 }
 
-func setInt(c *net.TCPConn, option, value int) error {
+// SetLowWater has a read of the connection that finds nothing wait until that many bytes are there, or
+// the end. Whoever sets it must know that they will come, and not have them wait for long. A connection
+// that is not TCP is left as it is.
+func SetLowWater(c net.Conn, bytes int) error {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	return setInt(tcp, unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes)
+}
+
+func setInt(c *net.TCPConn, level, option, value int) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	cerr := raw.Control(func(fd uintptr) {
-		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, option, value))
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), level, option, value))
 	})
 	return errors.Join(cerr, err)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -113,4 +114,67 @@ func TestDelivered(t *testing.T) {
 	if _, err := Delivered(dialled); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
+}
+
+func TestSetLowWater(t *testing.T) {
+	a, b := tcpPair(t, "tcp4", "127.0.0.1:0")
+	if err := SetLowWater(a, 1000); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ arrived, want int }{{999, 0}, {1000, 1}} { // bytes, sockets ready
+		if _, err := b.Write(make([]byte, c.arrived-pending(t, a))); err != nil {
+			t.Fatal(err)
+		}
+		for pending(t, a) < c.arrived {
+			runtime.Gosched()
+		}
+		if got := ready(t, a); got != c.want {
+			t.Errorf("with %d bytes: %d ready", c.arrived, got)
+		}
+	}
+	if n, err := a.Read(make([]byte, 2000)); n != 1000 || err != nil {
+		t.Errorf("read %d bytes: %v", n, err)
+	}
+	// The end is not waited beyond.
+	if _, err := b.Write(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if got, err := io.ReadAll(a); len(got) != 10 || err != nil {
+		t.Errorf("read %d bytes to the end: %v", len(got), err)
+	}
+	c, d := net.Pipe()
+	defer c.Close()
+	defer d.Close()
+	if err := SetLowWater(c, 10); err != nil {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+// pending is how many bytes have arrived that nobody has read.
+func pending(t *testing.T, c *net.TCPConn) (n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cerr := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	if err := errors.Join(cerr, err); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// ready is 1 when a reader would be woken.
+func ready(t *testing.T, c *net.TCPConn) (n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cerr := raw.Control(func(fd uintptr) { n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) })
+	if err := errors.Join(cerr, err); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
