@@ -181,10 +181,84 @@ gpt() {
 	broken 'sed -i s/614400/234000/ sda-pt.sf; sed -i "s/size= *245760/size=1000/" sda-pt.sf' 'sda1'
 	broken 'echo UUID=\"zz\" > swappt-sda3.info' 'swappt-sda3.info'
 	broken 'rm swappt*; echo sda3 >> parts' 'no image of sda3'
-	broken 'echo "vg /dev/sda2 uuid" > lvm_vg_dev.list' LVM
+	broken 'echo "vg /dev/sda2 uuid" > lvm_vg_dev.list' 'lvm_vg.conf is missing'
+	broken 'echo "vg" > lvm_vg_dev.list' 'lvm_vg_dev.list'
+	broken 'echo "vg /dev/sda2 uuid" > lvm_vg_dev.list; echo "vg {" > lvm_vg.conf' 'lvm_vg.conf'
 	broken 'touch ecryptfs.info' encrypted
 	broken 'mv sda4.ntfs-ptcl-img.lz4 sda4.ntfs-img.aa' 'not an image of partclone'
 	broken 'rm disk parts' 'no image directory'
 	fails 1 ezio-btfiles -q --clonezilla /nonexistent
 	fails 2 ezio-btfiles -q --clonezilla img --part sdb
+}
+
+# lvm DEVICE PROGRAM ARGUMENT...: one of LVM's programs, that sees this device only, and does not ask the kernel.
+lvm() {
+	"$2" -q --driverloaded n --config "devices { use_devicesfile=0 filter=[\"a|^$1\$|\",\"r|.*|\"] } backup { backup=0 archive=0 }" "${@:3}" 2>>lvm.err 3>&-
+}
+
+# lv FILE OFFSET SIZE: a loop device over a run of bytes, in $DEV.
+lv() { loop "$1" --offset "$2" --sizelimit "$3"; }
+
+@test "LVM: metadata made anew, logical volumes where they were, also in pieces" {
+	truncate -s 400M d.img
+	printf 'label: gpt\nsize=60M\nsize=330M\n' | sfdisk -q d.img
+	part d.img 1; mkfs.ext4 -q "$DEV"; unloop "$DEV"
+	part d.img 2; local pv=$DEV
+	lvm "$pv" pvcreate -y "$pv"
+	lvm "$pv" vgcreate vg-lab "$pv"
+	lvm "$pv" lvcreate -an -Zn -Wn -L 120M -n root vg-lab
+	lvm "$pv" lvcreate -an -Zn -Wn -L 16M -n swap vg-lab
+	lvm "$pv" lvcreate -an -Zn -Wn -L 40M -n home vg-lab
+	lvm "$pv" lvextend -L +40M vg-lab/root
+	lvm "$pv" lvcreate -an -Zn -Wn -L 8M -n scratch vg-lab
+	# root is extents 0 to 29 and, behind the others, 44 to 53: a file of them one after the other
+	local start=$((512 * $(sfdisk -J d.img | jq '.partitiontable.partitions[1].start')))
+	local data=$((start + 1048576)) e=$((4 * 1048576))
+	truncate -s 160M root.img; mkfs.ext4 -q -d "$(files)" root.img
+	dd if=root.img of=d.img bs=4M count=30 seek=$data oflag=seek_bytes conv=notrunc status=none
+	dd if=root.img of=d.img bs=4M skip=30 seek=$((data + 44 * e)) oflag=seek_bytes conv=notrunc status=none
+	lv d.img $((data + 30 * e)) $((4 * e)); mkswap -q -L pages "$DEV"
+	blkid -p -o export "$DEV" | sed -n 's/^\(UUID\|LABEL\)=\(.*\)/\1="\2"/p' >swappt
+	lv d.img $((data + 34 * e)) $((10 * e)); mkfs.ext3 -q "$DEV"
+	local home=$DEV
+	mnt "$home" m; cp /usr/bin/bash m; umount m; : >mounts
+	save d.img img
+	save_part d.img img 1 extfs ext4-ptcl-img.gz gzip -c
+	echo sda2 >>img/parts
+	echo "vg-lab /dev/sda2 $(lvm "$pv" pvs --noheadings -o pv_uuid | tr -d ' ')" >img/lvm_vg_dev.list
+	lvm "$pv" vgcfgbackup -f "$PWD/img/lvm_vg-lab.conf" vg-lab
+	mv swappt img/swappt-vg-lab-swap.info
+	partclone.extfs -c -a 0 -q -L /dev/null -s root.img -o - 2>/dev/null | zstd -cq | split -b 9M - img/vg-lab-root.ext4-ptcl-img.zst.
+	partclone.extfs -c -q -L /dev/null -s "$home" -o - 2>/dev/null | xz -c0 >img/vg-lab-home.ext3-ptcl-img.xz
+
+	ezio-btfiles --clonezilla img --image raw.img 2>err | ezio-mktorrent -q >a.torrent
+	cat err
+	grep -q 'scratch of vg-lab is not in the image' err
+	seed a.torrent raw.img
+	head -c 420M /dev/urandom >target.img
+	recv target.img --force --verify-after
+	part target.img 2
+	for ask in 'lvs -o lv_name,lv_uuid,seg_start_pe,seg_size_pe' 'pvs -o pv_uuid,pv_size' 'vgs -o vg_uuid,vg_free'; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		diff <(lvm "$pv" $ask --noheadings) <(lvm "$DEV" $ask --noheadings)
+	done
+	dd if=target.img of=root2.img bs=4M count=30 skip=$data iflag=skip_bytes status=none
+	dd if=target.img of=root2.img bs=4M count=10 seek=30 skip=$((data + 44 * e)) iflag=skip_bytes conv=notrunc status=none
+	same_files root2.img
+	lv target.img $((data + 30 * e)) $((4 * e))
+	[ "$(blkid -p -o value -s LABEL "$DEV")" = pages ]
+	lv target.img $((data + 34 * e)) $((10 * e))
+	mnt "$DEV" m -o ro; cmp /usr/bin/bash m/bash; umount m; : >mounts
+
+	# What cannot be had.
+	fails 1 ezio-btfiles -q --clonezilla img --part sda2
+	rm img/vg-lab-root.ext4-ptcl-img.zst.ab
+	fails 1 ezio-btfiles -q --clonezilla img
+	[[ $err == *vg-lab-root.ext4-ptcl-img.zst* ]]
+	sed -i '0,/type = "striped"/s//type = "thin"/' img/lvm_vg-lab.conf
+	fails 1 ezio-btfiles -q --clonezilla img
+	[[ $err == *"logical volume root: it is of type thin"* ]]
+	sed -i 's/^vg-lab .*/vg-lab \/dev\/sda2 aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg/' img/lvm_vg_dev.list
+	fails 1 ezio-btfiles -q --clonezilla img
+	[[ $err == *"also on another disk"* ]]
 }

@@ -5,8 +5,8 @@
 // beside them the partition table and what is needed to make swap partitions anew.
 //
 // An Image is the disk that Clonezilla would restore from it, as extents and as one stream in their
-// order. What Clonezilla restores through other programs is refused rather than left out: logical
-// volumes, images of partimage and ntfsclone, encrypted directories.
+// order. What Clonezilla restores through other programs is refused rather than left out: images of
+// partimage and ntfsclone, encrypted directories, and logical volumes that are not linear.
 //
 // The directory is outside input. Sizes are bounded before they are added, and two parts of the disk
 // that overlap are an error.
@@ -137,6 +137,13 @@ func (d *directory) read(name string, limit int64) ([]byte, error) {
 
 // single makes the image of a partition, or of a disk that has no partition table.
 func (im *Image) single(ctx context.Context, d *directory) error {
+	physical, err := d.physicalVolumes()
+	if err != nil {
+		return err
+	}
+	if physical.holds(partition{name: im.Name}) {
+		return fmt.Errorf("%s: %s is a physical volume of LVM, and cannot be had without its disk", d.path, im.Name)
+	}
 	r, err := d.content(ctx, partition{name: im.Name, size: maxDisk})
 	switch {
 	case err != nil:
@@ -159,12 +166,19 @@ func (im *Image) disk(ctx context.Context, d *directory, parts []string) error {
 	if err := im.around(d, t); err != nil {
 		return err
 	}
+	physical, err := d.physicalVolumes()
+	if err != nil {
+		return err
+	}
 	for _, p := range t.partitions {
 		if p.extended() && t.label == "dos" {
 			continue
 		}
 		if p.offset+p.size > im.Size {
 			return fmt.Errorf("%s: %s ends beyond the disk's %d bytes", d.path, p.name, im.Size)
+		}
+		if physical.holds(p) {
+			continue
 		}
 		r, err := d.content(ctx, p)
 		switch {
@@ -178,7 +192,7 @@ func (im *Image) disk(ctx context.Context, d *directory, parts []string) error {
 			im.Notes = append(im.Notes, p.name+" is not in the image: on the target it keeps what is there")
 		}
 	}
-	return nil
+	return im.groups(ctx, d, physical)
 }
 
 // table reads a disk's partition table.

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"ezio/lib/extent"
 )
 
 // Reader gives the bytes of Extents, in order. Archives are unpacked one after the other, and each
@@ -64,16 +62,20 @@ func (r *reader) open() error {
 		r.in = bytes.NewReader(g.data)
 		return nil
 	}
-	b, err := g.archive.blocks(r.ctx, r.n)
+	b, err := g.archive.blocks(r.ctx, g.size)
 	if err != nil {
 		return r.wrap(err)
 	}
 	r.in, r.done = b, b.Closer
-	for i, e := range b.extents {
-		b.extents[i] = extent.Extent{Offset: g.offset + e.Offset, Length: e.Length}
-	}
-	if !slices.Equal(b.extents, g.extents) {
+	if !slices.Equal(b.extents, g.whole) {
 		return r.wrap(fmt.Errorf("it has changed since it was looked at"))
+	}
+	// A logical volume in pieces is unpacked once for each; the last one reads to the end.
+	if _, err := io.CopyN(io.Discard, b, g.skip); err != nil {
+		return r.wrap(err)
+	}
+	if g.part {
+		r.in = io.LimitReader(b, r.n)
 	}
 	return nil
 }

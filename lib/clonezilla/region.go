@@ -20,7 +20,12 @@ import (
 type region struct {
 	extents []extent.Extent // at disk offsets; none empty
 	data    []byte          // of a patch
-	archive *archive        // of a partition
+	archive *archive        // of a partition or logical volume
+
+	whole []extent.Extent // what the archive holds, at offsets in the partition
+	size  int64           // of the partition, in bytes
+	skip  int64           // bytes of the archive that precede this region
+	part  bool            // there is more in the archive behind it
 
 	offset     int64 // of the partition
 	deviceSize int64 // what the image calls its device's size
@@ -42,7 +47,7 @@ func patchRegion(p patch) region {
 	}
 }
 
-// content finds what a directory holds of a partition; nil if nothing.
+// content finds what a directory holds of a partition or logical volume; nil if nothing.
 func (d *directory) content(ctx context.Context, p partition) (*region, error) {
 	if err := d.notThrough(p.name); err != nil {
 		return nil, err
@@ -65,18 +70,13 @@ func (d *directory) content(ctx context.Context, p partition) (*region, error) {
 
 // notThrough refuses partitions that are restored by way of something else.
 func (d *directory) notThrough(part string) error {
-	for _, list := range []struct{ file, is string }{
-		{"lvm_vg_dev.list", "a physical volume of LVM, whose logical volumes Clonezilla restores one by one"},
-		{"luks-dev.list", "encrypted by LUKS, and Clonezilla saved what is inside"},
-	} {
-		b, err := d.read(list.file, 1<<20)
-		if err != nil {
-			return err
-		}
-		for w := range strings.FieldsSeq(string(b)) {
-			if strings.HasPrefix(w, "/dev/") && fileName(w) == part {
-				return fmt.Errorf("%s: %s is %s: restore the image to a disk and capture that", d.path, part, list.is)
-			}
+	b, err := d.read("luks-dev.list", 1<<20)
+	if err != nil {
+		return err
+	}
+	for w := range strings.FieldsSeq(string(b)) {
+		if strings.HasPrefix(w, "/dev/") && fileName(w) == part {
+			return fmt.Errorf("%s: %s is encrypted by LUKS, and Clonezilla saved what is inside: restore the image to a disk and capture that", d.path, part)
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (a *archive) survey(ctx context.Context, p partition) (*region, error) {
 		return nil, fmt.Errorf("its last block ends at %d, and %s has %d bytes", blocks.end, p.name, p.size)
 	}
 	r := &region{
-		archive: a, offset: p.offset,
+		archive: a, offset: p.offset, whole: blocks.extents, size: p.size,
 		deviceSize: blocks.deviceSize, blockSize: blocks.blockSize, filesystem: blocks.filesystem,
 	}
 	for _, e := range blocks.extents {

@@ -83,7 +83,7 @@ func (k kind) make(t *testing.T, r *rand.Rand, dev string, sector int64, tree st
 			to := filepath.Join(m.Dir, fmt.Sprint("tree", n))
 			_ = exec.Command("cp", "-r", tree, to).Run() // until it is full
 			if chance(r, 3) {
-				fstest.Run(t, "rm", "-r", to)
+				fstest.Run(t, "rm", "-rf", to)
 			}
 		}
 		if k.inUse {
