@@ -10,12 +10,13 @@ bats_require_minimum_version 1.5.0
 
 setup() {
 	cd "$BATS_TEST_TMPDIR"
-	: >pids; : >loops; : >mounts; : >parts; : >netns
+	: >pids; : >loops; : >mounts; : >parts; : >netns; : >machines
 }
 
 teardown() {
 	cd "$BATS_TEST_TMPDIR"
 	local x
+	while read -r x; do kill -9 "$x" 2>/dev/null || true; done <machines
 	tac pids | while read -r x; do kill "$x" 2>/dev/null || true; done
 	tac pids | while read -r x; do
 		for _ in $(seq 50); do kill -0 "$x" 2>/dev/null || break; sleep 0.1; done

@@ -163,6 +163,7 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
 	least=$(((bytes - burst - 2 * 10000000) / 20000 + 1000))
 	limited recv t.img
 	fails 2 ezio-recv -t a.torrent -d t.img --download-limit 10
+	fails 2 ezio-recv -t a.torrent -d t.img --download-limit 200k
 	fails 2 ezio-seed -t a.torrent -d e.img --upload-limit fast
 	fails 2 ezio-seed -t a.torrent -d e.img --slow-start-period 3s
 	fails 2 ezio-seed -t a.torrent -d e.img --slow-start --slow-start-period 0s

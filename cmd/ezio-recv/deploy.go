@@ -42,8 +42,9 @@ func receive(c *cli.Call, r *progress.Reporter) error {
 	if d.iface, err = c.Interface(); err != nil {
 		return err
 	}
-	d.up = swarm.NewThrottle(c.RateOf("upload-limit"), 0)
-	d.down = swarm.NewThrottle(c.RateOf("download-limit"), 0)
+	if d.up, d.down, err = throttles(c); err != nil {
+		return err
+	}
 	d.port = sync.OnceValues(d.openPort)
 	defer d.close()
 	names := make([]string, len(orders))

@@ -63,6 +63,7 @@ func (s *Swarm) meet(nc net.Conn, hs *wire.Handshake) {
 		s.cfg.Log.Debug("handshake", "peer", nc.RemoteAddr(), "err", err)
 		return
 	}
+	s.cfg.Download.narrow(nc)
 	c := s.newConn(nc, outgoing, theirs)
 	joined := make(chan struct{})
 	s.post(func() { s.loop.onJoin(c); close(joined) })

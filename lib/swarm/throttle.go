@@ -4,6 +4,7 @@ package swarm
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 
@@ -75,4 +76,20 @@ func (t *Throttle) wait(ctx context.Context, n int) error {
 		t.limiter.SetLimit(l)
 	}
 	return t.limiter.WaitN(ctx, n)
+}
+
+// A bounded reader leaves this much, in bytes, to the kernel's buffer, or half a second's worth.
+const (
+	leastBuffer = 64 << 10
+	mostBuffer  = 4 << 20
+)
+
+// narrow fits a connection's receive buffer to the bound. With a large one the kernel takes everything
+// that was asked for at once and then nothing for so long that the sender gives us up for dead.
+func (t *Throttle) narrow(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok || t == nil || t.final == rate.Inf {
+		return
+	}
+	_ = tcp.SetReadBuffer(min(max(int(t.final/2), leastBuffer), mostBuffer)) // else it is as large as before
 }
