@@ -14,7 +14,7 @@ FAULTS_RACE  := TestTwentyDeployments
 FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
 FUZZTIME    ?= 200000x
 
-.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz install clean
+.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz install install-pxe clean
 
 all: build
 
@@ -78,6 +78,18 @@ fuzz:
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin/
+
+# What initramfs are made with that deploy when they are booted: docs/pxe.md. /usr/lib/dracut and
+# /etc/initramfs-tools are the only places that those two look in.
+PXE := $(DESTDIR)$(PREFIX)/share/ezio/pxe
+install-pxe: install
+	install -d $(PXE) $(DESTDIR)/usr/lib/dracut/modules.d/90ezio $(DESTDIR)/etc/initramfs-tools/hooks \
+		$(DESTDIR)/etc/initramfs-tools/scripts/init-premount
+	install -m 755 contrib/pxe/deploy contrib/pxe/udhcpc contrib/pxe/init contrib/pxe/ezio-initramfs $(PXE)/
+	install -m 644 contrib/pxe/modules contrib/pxe/ezio.ipxe $(PXE)/
+	install -m 755 contrib/pxe/dracut/90ezio/*.sh $(DESTDIR)/usr/lib/dracut/modules.d/90ezio/
+	install -m 755 contrib/pxe/initramfs-tools/hooks/ezio $(DESTDIR)/etc/initramfs-tools/hooks/
+	install -m 755 contrib/pxe/initramfs-tools/scripts/init-premount/ezio $(DESTDIR)/etc/initramfs-tools/scripts/init-premount/
 
 clean:
 	rm -rf bin
