@@ -45,11 +45,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			&ucli.StringFlag{Name: "tracker-listen", Value: ":6969", Usage: "`[HOST]:PORT` of the tracker and web page, :0 for any free port"},
 			&ucli.BoolFlag{Name: "no-tracker", Usage: "no tracker and no web page; announce to the torrent's own"},
 			&ucli.BoolFlag{Name: "check", Usage: "hash the whole source before serving"},
+			&ucli.BoolFlag{Name: "ui", Usage: "show the receivers full-screen on the terminal; q ends the seed"},
 			&ucli.IntFlag{Name: "exit-after", Usage: "exit when `N` receivers have finished"},
 			&ucli.DurationFlag{Name: "exit-idle", Usage: "exit when nobody asked for anything for `DUR`"},
 		}, limitFlags()...),
 		Action: func(c *cli.Call) error {
-			return c.Track(false, func(r *progress.Reporter) error { return seed(c, r) })
+			c, remarks, err := behind(c)
+			if err != nil {
+				return err
+			}
+			return c.Track(false, func(r *progress.Reporter) error { return seed(c, r, remarks) })
 		},
 	}.Run(ctx, args, stdin, stdout, stderr)
 }

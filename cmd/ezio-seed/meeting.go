@@ -113,8 +113,11 @@ func (m *meetingPoint) status() []roster.Status {
 
 // report takes what a receiver says of itself.
 func (m *meetingPoint) report(from netip.Addr, p report.Report) (report.Answer, error) {
-	for _, im := range m.images {
+	for i, im := range m.images {
 		if p.Hash() == im.t.InfoHash {
+			if p.State == report.Done { // it goes by the answer
+				im.roster.Hear(m.server.Receivers(i))
+			}
 			return im.roster.Report(time.Now(), from, p)
 		}
 	}

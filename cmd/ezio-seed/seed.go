@@ -5,12 +5,13 @@ package main
 import (
 	"ezio/lib/cli"
 	"ezio/lib/progress"
+	"ezio/lib/screen"
 	"ezio/lib/swarm"
 )
 
 // seed is the whole job: the images, one port for peers, one for the tracker and page, and serving
 // until an exit condition holds.
-func seed(c *cli.Call, r *progress.Reporter) error {
+func seed(c *cli.Call, r *progress.Reporter, remarks *screen.Remarks) error {
 	if c.Int("exit-after") < 0 {
 		return cli.Usagef("--exit-after %d is negative", c.Int("exit-after"))
 	}
@@ -45,6 +46,6 @@ func seed(c *cli.Call, r *progress.Reporter) error {
 		return err
 	}
 	defer meet.close()
-	s := &session{c: c, r: r, images: images, meet: meet, port: port.Number()}
+	s := &session{c: c, r: r, images: images, meet: meet, port: port.Number(), remarks: remarks}
 	return s.run()
 }

@@ -9,6 +9,7 @@ import (
 	"ezio/lib/cli"
 	"ezio/lib/progress"
 	"ezio/lib/roster"
+	"ezio/lib/screen"
 )
 
 // A session is the time in which receivers are served.
@@ -19,6 +20,8 @@ type session struct {
 	meet   *meetingPoint
 	port   int
 	known  map[string]roster.State // by infohash and peer id, what was told of each
+
+	remarks *screen.Remarks // nil without --ui
 }
 
 // lookEvery is how often it is seen who is there and how they are doing.
@@ -27,10 +30,14 @@ const lookEvery = 500 * time.Millisecond
 // run serves until interrupted or until an exit condition holds, and sums up.
 func (s *session) run() error {
 	s.r.Start("serving", s.sample, s.facts())
+	ctx, quit := context.WithCancelCause(s.c.Context.Context)
+	defer quit(nil)
+	endScreen := s.show(ctx, func() { quit(cli.ErrInterrupted) })
 	for _, line := range s.meet.invitation(s.images) {
 		s.r.Printf("%s", line)
 	}
-	err := s.until(s.c.Context.Context, s.c.Int("exit-after"), s.c.Duration("exit-idle"))
+	err := s.until(ctx, s.c.Int("exit-after"), s.c.Duration("exit-idle"))
+	endScreen()
 	s.r.Stop()
 	s.look(time.Now())
 	end := s.sumUp(time.Now())

@@ -149,14 +149,7 @@ func (r *Roster) Update(now time.Time, s Seen) {
 	for _, w := range r.rows {
 		w.connected = false
 	}
-	for _, a := range s.Announced {
-		if w := r.byID[a.ID]; w != nil || r.room() {
-			if w == nil {
-				w = r.add(a.ID, a.FirstSeen)
-			}
-			w.announce(a, r.cfg.Image.Size)
-		}
-	}
+	r.hear(s.Announced)
 	for _, p := range s.Connected {
 		if w := r.byID[p.ID]; w != nil || r.room() {
 			if w == nil {
@@ -169,6 +162,26 @@ func (r *Roster) Update(now time.Time, s Seen) {
 	r.judge(now)
 	r.sent.add(now, s.Sent)
 	r.history.add(now.Sub(r.began), r.rate(), r.sent.rate())
+}
+
+// Hear takes the tracker's announces, between two updates: who has just come counts among those who miss
+// something.
+func (r *Roster) Hear(announced []tracker.Receiver) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hear(announced)
+}
+
+func (r *Roster) hear(announced []tracker.Receiver) {
+	for _, a := range announced {
+		w := r.byID[a.ID]
+		if w == nil && r.room() {
+			w = r.add(a.ID, a.FirstSeen)
+		}
+		if w != nil {
+			w.announce(a)
+		}
+	}
 }
 
 // judge decides what state everybody is in.

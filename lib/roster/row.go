@@ -85,7 +85,7 @@ func (w *row) report(now time.Time, p report.Report, size int64) {
 	}
 }
 
-func (w *row) announce(a tracker.Receiver, size int64) {
+func (w *row) announce(a tracker.Receiver) {
 	if w.key != "" && a.Key != "" && w.key != a.Key {
 		// Somebody reported under an id that is another's. Announces were first to have it: nothing is
 		// gained by an id that was only guessed.
