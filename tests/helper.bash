@@ -108,11 +108,11 @@ seed() {
 	URL=$TRACKER/a.torrent
 }
 
-# somebody_misses BYTES [PEER_ID]: the seed's tracker hears of a peer that lacks so much.
+# somebody_misses BYTES [TORRENT]: the seed's tracker hears of a peer that lacks so much.
 somebody_misses() {
 	local hash
-	hash=$(infohash a.torrent | sed 's/../%&/g')
-	curl -sf -o /dev/null "$TRACKER/announce?info_hash=$hash&peer_id=${2--XX0000-000000000001}&port=9&left=$1&uploaded=0&downloaded=0"
+	hash=$(infohash "${2-a.torrent}" | sed 's/../%&/g')
+	curl -sf -o /dev/null "$TRACKER/announce?info_hash=$hash&peer_id=-XX0000-000000000001&port=9&left=$1&uploaded=0&downloaded=0"
 }
 
 # recv TARGET [OPTIONS]: receive from $URL, without lingering.

@@ -88,7 +88,9 @@ func (d *deployment) carryOut(o order, r *progress.Reporter) error {
 // deploy is a whole job: torrent, target, what is already there, the rest from the swarm, sync, and
 // a while of uploading.
 func (d *deployment) deploy(o order, r *progress.Reporter) (err error) {
+	arrived := remind(r, "the torrent "+o.torrent)
 	t, err := d.c.TorrentAt(o.torrent)
+	arrived()
 	if err != nil {
 		return err
 	}

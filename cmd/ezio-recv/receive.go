@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"ezio/lib/cli"
 	"ezio/lib/disk"
@@ -33,6 +34,7 @@ type job struct {
 	came   int64 // bytes that came from others
 	voice  *voice
 
+	settling settling
 	captured *extent.Patched // the disk as it was captured, when its GPT must be moved; else nil
 }
 
@@ -118,6 +120,7 @@ func (j *job) join() (*swarm.Swarm, error) {
 
 // fetch returns when every piece is verified and written.
 func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
+	var quiet lull
 	j.r.Start("receiving", func() progress.Sample {
 		st := sw.Stats()
 		s := progress.Sample{
@@ -127,10 +130,15 @@ func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
 			Up:    st.Up,
 			Peers: st.Peers,
 		}
-		if st.Peers == 0 {
+		switch waits := quiet.waits(time.Now(), s); {
+		case j.settling.Load():
+			s.Waiting = j.settling.waits()
+		case st.Peers == 0 && s.Done < s.Total:
 			s.Waiting = "peers" + a.trouble()
-		} else if !j.left.done() {
+		case !j.left.done():
 			s.Waiting = fmt.Sprintf("the check of what is there (%d%%)", 100*j.left.checked.Load()/j.left.bytes)
+		default:
+			s.Waiting = waits
 		}
 		return s
 	}, progress.Fields{
@@ -150,6 +158,7 @@ func (j *job) fetch(ctx context.Context, sw *swarm.Swarm, a *announcing) error {
 
 // finish makes the image durable and says so: only after it is the job done.
 func (j *job) finish(ctx context.Context) error {
+	j.settling.Store(true)
 	if err := j.store.Sync(); err != nil {
 		return err
 	}

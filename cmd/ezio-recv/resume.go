@@ -44,7 +44,9 @@ func (j *job) resume(ctx context.Context) error {
 	if mayOverwrite && j.c.Bool("no-resume") {
 		return nil
 	}
+	sampled := remind(j.r, "a sample of what is on "+j.target.Path())
 	unknown, found, err := j.store.Sample(ctx)
+	sampled()
 	if err != nil {
 		return err
 	}

@@ -120,10 +120,14 @@ func (a *announcing) stop() {
 
 // trouble is what stands between us and our peers, for people: "" when nothing is known to.
 func (a *announcing) trouble() string {
+	var lonely string
 	for _, s := range a.client.Status() {
-		if s.LastError != "" {
+		switch {
+		case s.LastError != "":
 			return ": tracker " + s.URL + " says " + s.LastError
+		case !s.LastOK.IsZero() && s.Peers == 0:
+			lonely = ": tracker " + s.URL + " knows of nobody else"
 		}
 	}
-	return ""
+	return lonely
 }
