@@ -410,3 +410,24 @@ gpt_disk() {
 	[[ $err == *"sectors are 4096 bytes"* ]]
 	[ "$before" = "$(sha1sum <large.img)" ]
 }
+
+@test "a hybrid MBR beside a GPT stays, on the same size and on a larger disk" {
+	truncate -s 100M disk.img
+	sgdisk -n 1:0:+30M -n 2:0:+20M -h 1 disk.img >/dev/null
+	part disk.img 1
+	mkfs.ext4 -q "$DEV"
+	ezio-btfiles -s disk.img 2>err | ezio-mktorrent -q >a.torrent
+	grep -q 'partition 1: EXTFS' err
+	seed a.torrent disk.img
+	for size in 100M 130M; do
+		old copy.img $size
+		recv copy.img --force --verify-after
+		sgdisk -v copy.img | grep -q 'No problems found'
+		[ "$(sfdisk -d --label-nested dos copy.img | grep -c 'type=83')" = 1 ]
+		diff <(sfdisk -d --label-nested dos disk.img | grep 'type=83' | cut -d: -f2) <(sfdisk -d --label-nested dos copy.img | grep 'type=83' | cut -d: -f2)
+		part copy.img 1
+		e2fsck -fn "$DEV"
+		unloop "$DEV"
+		ezio-verify -q -t a.torrent -d copy.img
+	done
+}

@@ -29,6 +29,7 @@ var (
 	ErrJournal = errors.New("it was not unmounted: its journal holds changes that its block maps lack (mounting it once replays them)")
 	ErrDevices = errors.New("it spans several devices")
 	ErrFAT12   = errors.New("it is FAT12, of which partclone takes used blocks for free ones")
+	ErrWindows = errors.New("its log is in use: Windows hibernates, as with \"fast startup\", or was not shut down")
 	ErrStrange = errors.New("its superblock is not one of this filesystem's")
 )
 
@@ -36,8 +37,8 @@ var (
 type check func(disk io.ReaderAt) error
 
 // checks are by partclone's name of the filesystem. Of the others partclone's program itself refuses
-// NTFS and, of FAT, 16 and 32 when they were not cleanly unmounted; APFS and reiser4 write where
-// nothing was and switch over in one step.
+// reiser4, and, of FAT, 16 and 32, when they were not cleanly unmounted; APFS writes where nothing was
+// and switches over in one step.
 var checks = map[string]check{
 	"EXTFS":    ext,
 	"XFS":      xfs,
@@ -45,6 +46,7 @@ var checks = map[string]check{
 	"F2FS":     f2fs,
 	"HFS Plus": hfsPlus,
 	"FAT":      fat,
+	"NTFS":     ntfs,
 	"EXFAT":    exfat,
 	"MINIX":    minix,
 	"REISERFS": reiserfs,
@@ -55,7 +57,7 @@ var checks = map[string]check{
 }
 
 // Check is nil when the maps of a filesystem, by partclone's name of it, can be believed. Otherwise
-// the error wraps ErrJournal, ErrDevices, ErrFAT12 or ErrStrange, or says that the disk could not be read.
+// the error wraps ErrJournal, ErrDevices, ErrFAT12, ErrWindows or ErrStrange, or says that the disk could not be read.
 func Check(disk io.ReaderAt, filesystem string) error {
 	look, ok := checks[filesystem]
 	if !ok {
