@@ -9,12 +9,27 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
 LDFLAGS := -s -w -X ezio/lib/cli.Version=$(VERSION) -X ezio/lib/cli.Date=$(DATE)
 
+# Where things go; each can be set on its own.
+D       = $(DESTDIR)$(PREFIX)
+BASHDIR ?= $(D)/share/bash-completion/completions
+ZSHDIR  ?= $(D)/share/zsh/site-functions
+FISHDIR ?= $(D)/share/fish/vendor_completions.d
+UNITDIR ?= $(D)/lib/systemd/system
+DOCDIR  ?= $(D)/share/doc/ezio
+
+# A package's version begins with a digit: that of a tag, or the commit's date.
+PKGVERSION := $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || \
+	git log -1 --date=format:%Y%m%d --format=0~%cd.%h 2>/dev/null || echo 0))
+MAINTAINER := $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+ARCH       := $(shell $(GO) env GOARCH)
+
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FAULTS_RACE  := TestTwentyDeployments
 FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
 FUZZTIME    ?= 200000x
 
-.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz install install-pxe clean
+.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz doc install install-pxe uninstall package test-package clean
 
 all: build
 
@@ -75,9 +90,54 @@ lint:
 fuzz:
 	tests/fuzz $(FUZZTIME)
 
-install: build
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin/
+# Manual pages and completions are printed by the tools themselves.
+doc: build
+	@mkdir -p bin/share/man bin/share/bash bin/share/zsh bin/share/fish
+	@for t in $(TOOLS); do \
+		bin/$$t --man >bin/share/man/$$t.8 && \
+		bin/$$t --completion bash >bin/share/bash/$$t && \
+		bin/$$t --completion zsh >bin/share/zsh/_$$t && \
+		bin/$$t --completion fish >bin/share/fish/$$t.fish || exit 1; \
+	done
+
+install: doc
+	install -d $(D)/bin $(D)/share/man/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(UNITDIR) $(DOCDIR) $(D)/share/ezio
+	install -m 755 $(addprefix bin/,$(TOOLS)) $(D)/bin/
+	install -m 644 bin/share/man/*.8 $(D)/share/man/man8/
+	install -m 644 bin/share/bash/* $(BASHDIR)/
+	install -m 644 bin/share/zsh/* $(ZSHDIR)/
+	install -m 644 bin/share/fish/* $(FISHDIR)/
+	sed 's|@BINDIR@|$(PREFIX)/bin|' contrib/systemd/ezio-seed@.service >bin/share/ezio-seed@.service
+	install -m 644 bin/share/ezio-seed@.service $(UNITDIR)/
+	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md contrib/systemd/example.conf $(DOCDIR)/
+	rm -rf $(D)/share/ezio/contrib
+	cp -R --no-preserve=ownership contrib $(D)/share/ezio/
+
+uninstall:
+	rm -f $(addprefix $(D)/bin/,$(TOOLS)) $(addprefix $(D)/share/man/man8/,$(addsuffix .8,$(TOOLS)))
+	rm -f $(addprefix $(BASHDIR)/,$(TOOLS)) $(addprefix $(ZSHDIR)/_,$(TOOLS)) $(addprefix $(FISHDIR)/,$(addsuffix .fish,$(TOOLS)))
+	rm -f $(UNITDIR)/ezio-seed@.service
+	rm -rf $(DOCDIR) $(D)/share/ezio $(DESTDIR)/usr/lib/dracut/modules.d/90ezio
+	rm -f $(DESTDIR)/etc/initramfs-tools/hooks/ezio $(DESTDIR)/etc/initramfs-tools/scripts/init-premount/ezio
+
+# A .deb and an .rpm of the tools, and of what Clonezilla wants, in bin/packages. Each is what make
+# install installs, where that kind of system looks for it.
+package: doc
+	rm -rf bin/stage bin/packages
+	$(MAKE) --no-print-directory install DESTDIR=bin/stage/deb PREFIX=/usr DOCDIR=bin/stage/deb/usr/share/doc/ezio-tools \
+		ZSHDIR=bin/stage/deb/usr/share/zsh/vendor-completions >/dev/null
+	$(MAKE) --no-print-directory install DESTDIR=bin/stage/rpm PREFIX=/usr DOCDIR=bin/stage/rpm/usr/share/doc/ezio-tools >/dev/null
+	gzip -9n bin/stage/*/usr/share/man/man8/*.8
+	mkdir -p bin/packages
+	for packager in deb rpm; do for name in ezio-tools ezio-clonezilla; do \
+		ARCH=$(ARCH) PKGVERSION='$(PKGVERSION)' MAINTAINER='$(MAINTAINER)' PACKAGER=$$packager \
+		$(GO) run $(NFPM) package -f contrib/package/$$name.yaml -p $$packager -t bin/packages/ || exit 1; \
+	done; done
+
+# The .deb installed in a bare Debian, and a deployment there.
+test-package: package
+	tests/needs package
+	tests/package bin/packages
 
 # What initramfs are made with that deploy when they are booted: docs/pxe.md. /usr/lib/dracut and
 # /etc/initramfs-tools are the only places that those two look in.
