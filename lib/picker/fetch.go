@@ -16,6 +16,10 @@ import (
 type source struct {
 	choked    bool // it does not serve us
 	idle      bool // it has nothing for us until something changes
+	useful    bool // if known: it has something for us
+	known     bool
+	dry       bool      // it was told that we take nothing because it had nothing
+	used      time.Time // when it was last asked for something
 	inflight  []wire.Block
 	bytes     int64     // of inflight
 	busySince time.Time // when it was first asked for what is in flight
@@ -51,13 +55,15 @@ const (
 	aheadTime = 250 * time.Millisecond
 	aheadMin  = 2
 	aheadMax  = 16 << 20
+	blockTime = 100 * time.Millisecond
+	blockMin  = 2 * chunk
 
 	foreignAhead = 4 << 20
 	untriedAhead = 256 << 10 // as long as a foreign client has brought nothing
 )
 
 func (q *peer) ahead() int64 {
-	least := int64(aheadMin * q.tr.Block)
+	least := int64(aheadMin * q.block())
 	switch {
 	case q.tr.Block > chunk:
 	case q.src.given == 0:
@@ -66,6 +72,15 @@ func (q *peer) ahead() int64 {
 		least = foreignAhead // some look at their uplinks twice a second, and send no more than this each time
 	}
 	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
+}
+
+// block is the size of the blocks that a peer is asked for: what its link brings in blockTime.
+func (q *peer) block() int {
+	if q.tr.Block <= chunk {
+		return chunk
+	}
+	n := max(blockMin, int(q.src.rate*blockTime.Seconds()))
+	return min(q.tr.Block, n/chunk*chunk)
 }
 
 // began says whether a peer has been asked for something long enough to know its rate.
@@ -91,6 +106,8 @@ func (p *Picker) Choked(id ID, choked, fast bool) {
 		return
 	}
 	q.src.choked, q.src.idle = choked, false
+	q.src.used = p.now
+	q.src.saidFull = choked // it is told again where it may think otherwise
 	if choked && !fast {
 		p.dropInflight(q)
 		p.wakeAll()
@@ -254,7 +271,7 @@ func (p *Picker) fetch() {
 		return
 	}
 	for _, q := range p.order {
-		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) || p.unproven(q) {
+		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) || p.unproven(q) || p.byGrant(q) && q.src.saidFull {
 			continue
 		}
 		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead() && len(q.src.inflight) < q.tr.Queue {
@@ -294,12 +311,12 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 		}
 	}
 	if mine != nil {
-		return mine.run(missing, 0, q.tr.Block)
+		return mine.run(missing, 0, q.block())
 	}
 	// A piece that lost its owner is nearest to being whole; it goes before any new one.
 	if join != nil && join.owner == nil {
 		join.owner = q
-		return join.run(missing, 0, q.tr.Block)
+		return join.run(missing, 0, q.block())
 	}
 	budget := p.cfg.Budget
 	if p.offers.on {
@@ -307,11 +324,11 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 	}
 	if len(p.open.list) < budget {
 		if i := p.rarest(q); i >= 0 {
-			return p.openPiece(i, q).run(missing, 0, q.tr.Block)
+			return p.openPiece(i, q).run(missing, 0, q.block())
 		}
 	}
 	if join != nil {
-		return join.run(missing, 0, q.tr.Block)
+		return join.run(missing, 0, q.block())
 	}
 	return p.takeOver(q)
 }
@@ -491,7 +508,7 @@ func (p *Picker) ending() bool { return p.have.Count()+len(p.open.list) == len(p
 // doublable is a block of o that one other peer is asked for and q is not: the first, or the last.
 func (p *Picker) doublable(o *open, q *peer, last bool) (found wire.Block, ok bool) {
 	for from := 0; ; {
-		b, more := o.run(asked, from, q.tr.Block)
+		b, more := o.run(asked, from, q.block())
 		if !more {
 			return found, ok
 		}

@@ -74,7 +74,9 @@ func lead(g *gauge, rtts int, rtt, least time.Duration) int64 {
 }
 
 // match begins to arrange everything by offers.
-func (p *Picker) match() { p.offers.on, p.up.slots.slotRules = true, matched }
+func (p *Picker) match() {
+	p.offers.on, p.up.slots.slotRules, p.down.slots.slotRules = true, matched, matched
+}
 
 // speaks says whether what q and we exchange is arranged by offers.
 func (p *Picker) speaks(q *peer) bool { return p.offers.on && q.tr.Offers }
@@ -219,6 +221,9 @@ func (p *Picker) Full(id ID, i int, now time.Time) {
 	if q := p.peers[id]; q != nil {
 		p.decline(q, i, now)
 		q.snk.full = now
+		if !p.offers.on { // it says when it has room again
+			q.snk.full = now.Add(24 * time.Hour)
+		}
 	}
 }
 

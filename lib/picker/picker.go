@@ -7,13 +7,12 @@
 //
 //   - A seed must not send what others could send. As long as some piece has never left it, it
 //     reveals only such pieces, each to one receiver (reveal.go; BEP 16, which any client obeys).
-//   - Uplinks must not idle. With many pieces everybody asks everybody, and an uplink serves all
-//     who ask at once (serve.go): that is the schedule in which every link carries its share all the
-//     time, and nobody has to agree on it.
-//   - A piece can be relayed only when it is whole. With few pieces the shares would be too long in
-//     coming. Then links are matched: one piece to one receiver at a time (offer.go).
-//   - Everybody works for the same owner. So nobody is choked, rare pieces are asked for and
-//     served first, and near the end whoever is idle helps (fetch.go).
+//   - Uplinks must not idle, and a piece can be relayed only when it is whole. So an uplink serves a
+//     few receivers at a time, and a downlink is served by as few: a random graph in which everybody
+//     has as many neighbours in as out (grant.go). With few long pieces even that is too many: links
+//     are then matched, one piece to one receiver at a time (offer.go).
+//   - Everybody works for the same owner. So rare pieces are asked for first, who has least
+//     is served first, and near the end whoever is idle helps (fetch.go).
 //
 // Invariants: a block is asked of a peer only if that peer has its piece, and of two peers only
 // near the end; no more than Config.Budget pieces are open at a time; a piece that is present is
@@ -44,13 +43,16 @@ const (
 	Decline             // tell the peer that Piece, which it offered, comes from elsewhere
 	Full                // tell it that there is no room, for Piece if that is what it offered
 	Want                // tell it that there is room again, for Piece too if it is not -1
+	Unchoke             // tell it that its requests are served
+	Choke               // tell it that they are not
+	Reject              // tell it that Block does not come
 )
 
 // An Action is one thing to do for one peer.
 type Action struct {
 	Kind  Kind
 	Peer  ID
-	Block wire.Block // Request, Cancel, Send
+	Block wire.Block // Request, Cancel, Send, Reject
 	Piece int        // all others; -1: none
 	Rate  int64      // Offer: bytes a second that our link is known to carry
 }
@@ -124,7 +126,7 @@ func New(cfg Config) *Picker {
 
 		suspect: map[int]bool{},
 	}
-	p.up.slots.slotRules, p.down.slots.slotRules = shared, matched
+	p.up.slots.slotRules, p.down.slots.slotRules = granted, grantedDown
 	if n < fewPieces && cfg.Layout.Length >= longPiece {
 		p.match()
 	}
@@ -197,7 +199,7 @@ func (p *Picker) PeerHas(id ID, i int) {
 	}
 	q.has.Set(i)
 	p.avail[i]++
-	q.src.idle = false
+	q.src.idle, q.src.known = false, false
 	p.revealHas(q, i)
 	p.offerHas(q, i)
 }
@@ -267,8 +269,10 @@ func (p *Picker) Act(now time.Time) []Action {
 		p.tick(d)
 		p.ticked = now
 	}
+	p.unchoke()
 	p.fetch()
 	p.announceRoom()
+	p.tellRoom()
 	p.revealNext()
 	p.serve()
 	p.offer()
@@ -287,10 +291,10 @@ func (p *Picker) tick(since time.Duration) {
 		if q.age += since; q.age > vagueTime {
 			q.tr.Vague = false
 		}
-		q.src.idle = false
+		q.src.idle, q.src.known = false, false
 		p.watch(q)
 	}
-	p.up.tick(since, p.next() != nil || p.offers.on && !p.offers.dry)
+	p.up.tick(since, p.next() != nil || p.bestGrant() != nil || p.offers.on && !p.offers.dry)
 	p.down.tick(since, p.order)
 	p.tickOffers()
 	p.release()
@@ -300,6 +304,6 @@ func (p *Picker) act(a Action) { p.actions = append(p.actions, a) }
 
 func (p *Picker) wakeAll() {
 	for _, q := range p.order {
-		q.src.idle = false
+		q.src.idle, q.src.known = false, false
 	}
 }

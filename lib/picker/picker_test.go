@@ -13,7 +13,7 @@ import (
 
 const (
 	length = 256 << 10
-	block  = 128 << 10
+	block  = 16 << 10
 )
 
 var start = time.Unix(1000, 0)
@@ -213,6 +213,9 @@ func TestTurns(t *testing.T) {
 	p := newPicker(100, 10, bitfield(100, 0, 1, 2))
 	for id := range ID(10) {
 		p.Join(id+1, Traits{Block: block})
+	}
+	p.Act(start)
+	for id := range ID(10) {
 		for i := range 2 {
 			for at := int32(0); at < length; at += block {
 				if !p.Requested(id+1, wire.Block{Piece: int32(i), Begin: at, Length: block}, start) {
@@ -225,7 +228,7 @@ func TestTurns(t *testing.T) {
 	for _, a := range of(Send, p.Act(start)) {
 		served[a.Peer]++
 	}
-	if len(served) != shared.base {
+	if len(served) != granted.base+1 {
 		t.Fatalf("%d receivers are served at once", len(served))
 	}
 	for id, n := range served {
@@ -250,6 +253,7 @@ func TestWithdrawnPieceIsNotServed(t *testing.T) {
 	p := newPicker(100, 10, bitfield(100, 0))
 	p.Join(1, Traits{Block: block})
 	p.Join(2, Traits{Block: block})
+	p.Act(start)
 	b := wire.Block{Piece: 0, Length: block}
 	p.Requested(1, b, start)
 	if lost := p.Withdraw(0); len(lost) != 1 || lost[0].Peer != 1 || lost[0].Block != b {
@@ -306,7 +310,7 @@ func TestPieceThatAPeerLost(t *testing.T) {
 func TestShyPeerIsShownMore(t *testing.T) {
 	p := newPicker(4000, 10, all(4000))
 	p.Join(1, Traits{})
-	p.Join(2, Traits{Block: block})
+	p.Join(2, Traits{Block: 2 * block})
 	shown := map[ID]int{}
 	for now := start; now.Before(start.Add(4 * time.Second)); now = now.Add(tickEvery) {
 		for _, a := range of(Reveal, p.Act(now)) {

@@ -120,25 +120,32 @@ func (p *Picker) revealNext() {
 	for again := true; again; {
 		again = false
 		for _, q := range p.order {
-			if q.tr.Vague || p.speaks(q) || len(q.rev.pieces) >= p.depth(q) || q.has.All() {
-				continue
+			if !q.tr.Vague && !p.speaks(q) && (q.snk.open || !p.byGrant(q)) && p.revealTo(q) {
+				again = true
 			}
-			i := p.nextToReveal(q)
-			if i < 0 {
-				continue
-			}
-			if q.rev.pieces == nil {
-				q.rev.pieces = map[int]time.Time{}
-			}
-			q.rev.pieces[i] = p.now
-			if !q.rev.shy {
-				p.reveal.given[i]++
-				p.reveal.since[i] = p.now
-			}
-			p.act(Action{Kind: Reveal, Peer: q.id, Piece: i})
-			again = true
 		}
 	}
+}
+
+// revealTo shows a peer one more piece, if it is entrusted with more.
+func (p *Picker) revealTo(q *peer) bool {
+	if len(q.rev.pieces) >= p.depth(q) || q.has.All() {
+		return false
+	}
+	i := p.nextToReveal(q)
+	if i < 0 {
+		return false
+	}
+	if q.rev.pieces == nil {
+		q.rev.pieces = map[int]time.Time{}
+	}
+	q.rev.pieces[i] = p.now
+	if !q.rev.shy {
+		p.reveal.given[i]++
+		p.reveal.since[i] = p.now
+	}
+	p.act(Action{Kind: Reveal, Peer: q.id, Piece: i})
+	return true
 }
 
 // nextToReveal is the piece to show q: the first that never left; else, among those that it lacks,

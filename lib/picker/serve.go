@@ -15,29 +15,24 @@ type sink struct {
 	handed int64        // bytes handed to its connection and not yet sent
 	turn   bool         // it is being served
 	inTurn int64        // bytes of this turn
+	open   bool         // it is not choked
+	since  time.Time    // when it was granted
+	used   time.Time    // when the grant was last in use
 	sent   int64        // bytes altogether
 	fresh  int64        // bytes since the last tick
 	rate   float64      // bytes a second, over about half a second
 	offeree
 }
 
-// An uplink serves some peers at a time. A turn is one piece's worth of bytes.
-//
-// With equal links and many pieces the best schedule needs no agreement: every receiver gets its own
-// share of the pieces from the seed and relays them to all others at the same time (Kumar and Ross
-// 2006). TCP then gives each flow its share of both its ends, all links are full, and none is fuller
-// than another. Fewer turns would have pieces whole sooner, but make flows meet at one downlink while
-// others stand empty. So turns are many, and become more as long as the link carries less than it
-// can.
+// An uplink serves some peers at a time: its slots. Our own kind keeps one for as long as it is granted
+// (grant.go), or has it for a piece that it was offered (offer.go); others wait for a turn, which is one
+// piece's worth of bytes.
 type uplink struct {
 	gauge  gauge
 	slots  slots
 	turns  int
 	queued int64 // bytes requested and not yet sent
 }
-
-// shared are the rules of an uplink that serves all who ask.
-var shared = slotRules{base: 8, enough: 0.9, probe: 2 * time.Second, settle: 200 * time.Millisecond}
 
 const (
 	handAhead = 512 << 10 // bytes given to a connection ahead of the wire
@@ -53,7 +48,7 @@ func (u *uplink) tick(since time.Duration, more bool) {
 // piece is not here, was not revealed, or too much is queued.
 func (p *Picker) Requested(id ID, b wire.Block, now time.Time) bool {
 	q := p.peers[id]
-	if q == nil || !p.shown(q, int(b.Piece)) || len(q.snk.queue) >= maxQueue {
+	if q == nil || !q.snk.open || !p.shown(q, int(b.Piece)) || len(q.snk.queue) >= maxQueue {
 		return false
 	}
 	if !slices.Contains(q.snk.queue, b) {
@@ -137,11 +132,25 @@ func (p *Picker) leaveUplink(q *peer) {
 // serve hands blocks to the connections whose turn it is.
 func (p *Picker) serve() {
 	for _, q := range p.order {
-		if q.snk.turn {
+		switch {
+		case q.snk.open && p.byGrant(q):
+			p.keep(q)
+		case q.snk.turn:
 			p.hand(q)
 		}
 	}
 	for p.up.turns < p.up.slots.count() {
+		q := p.bestGrant()
+		if q == nil {
+			break
+		}
+		p.grant(q)
+	}
+	places := p.up.slots.count()
+	if !p.offers.on {
+		places++ // grants are kept for long: one place is for the others, beside them
+	}
+	for p.up.turns < places {
 		q := p.next()
 		if q == nil {
 			return
@@ -158,7 +167,7 @@ func (p *Picker) serve() {
 func (p *Picker) hand(q *peer) {
 	s := &q.snk
 	for len(s.queue) > 0 && s.handed < handAhead {
-		if s.inTurn >= p.cfg.Layout.Length && p.next() != nil {
+		if !p.byGrant(q) && s.inTurn >= p.cfg.Layout.Length && p.next() != nil {
 			break
 		}
 		b := s.queue[0]
@@ -167,7 +176,7 @@ func (p *Picker) hand(q *peer) {
 		s.inTurn += int64(b.Length)
 		p.act(Action{Kind: Send, Peer: q.id, Block: b})
 	}
-	if s.handed == 0 {
+	if s.handed == 0 && !p.byGrant(q) {
 		s.turn = false
 		p.up.turns--
 	}

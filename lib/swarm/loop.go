@@ -114,6 +114,14 @@ func (l *loop) do(a picker.Action) {
 		c.bargain(wire.Bargain{Kind: wire.Full, Piece: a.Piece})
 	case picker.Want:
 		c.bargain(wire.Bargain{Kind: wire.Want, Piece: a.Piece})
+	case picker.Unchoke:
+		c.say(wire.AppendUnchoke)
+	case picker.Choke:
+		c.say(wire.AppendChoke)
+	case picker.Reject:
+		if c.fast { // else a choke drops all requests
+			c.say(func(b []byte) []byte { return wire.AppendReject(b, a.Block) })
+		}
 	}
 }
 
@@ -159,7 +167,7 @@ func (l *loop) onJoin(c *conn) {
 		if c.extended {
 			b = wire.AppendExtensions(b, l.extensions())
 		}
-		return wire.AppendUnchoke(b)
+		return b
 	})
 }
 

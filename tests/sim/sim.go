@@ -180,7 +180,6 @@ func (r *run) join(n *node) {
 			a, b := p[0], p[1]
 			id := picker.ID(b.id)
 			a.pick.Join(id, picker.Traits{Block: r.cfg.Block, Queue: 2000, Offers: true})
-			a.pick.Choked(id, false, true)
 			a.out[id] = &flow{from: a, to: b}
 			a.asked[id] = map[wire.Block]bool{}
 		}
@@ -219,7 +218,11 @@ func (n *node) act() {
 		switch a.Kind {
 		case picker.Request:
 			n.asked[a.Peer][a.Block] = true
-			r.deliver(to, func() { to.pick.Requested(me, a.Block, epoch.Add(r.now)) })
+			r.deliver(to, func() {
+				if !to.pick.Requested(me, a.Block, epoch.Add(r.now)) {
+					r.deliver(n, func() { n.pick.Rejected(a.Peer, a.Block) })
+				}
+			})
 		case picker.Cancel:
 			r.deliver(to, func() { to.cancel(me, a.Block) })
 		case picker.Reveal:
@@ -232,6 +235,10 @@ func (n *node) act() {
 			r.deliver(to, func() { to.pick.Full(me, a.Piece, epoch.Add(r.now)) })
 		case picker.Want:
 			r.deliver(to, func() { to.pick.Wanted(me, a.Piece) })
+		case picker.Unchoke, picker.Choke:
+			r.deliver(to, func() { to.pick.Choked(me, a.Kind == picker.Choke, true) })
+		case picker.Reject:
+			r.deliver(to, func() { to.pick.Rejected(me, a.Block) })
 		case picker.Send:
 			f := n.out[a.Peer]
 			if f == nil {
