@@ -20,6 +20,7 @@ DOCDIR  ?= $(D)/share/doc/ezio
 # A package's version begins with a digit: that of a tag, or the commit's date.
 PKGVERSION := $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' 2>/dev/null || \
 	git log -1 --date=format:%Y%m%d --format=0~%cd.%h 2>/dev/null || echo 0))
+EPOCH      := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 MAINTAINER := $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
 ARCH       := $(shell $(GO) env GOARCH)
 
@@ -130,7 +131,7 @@ package: doc
 	gzip -9n bin/stage/*/usr/share/man/man8/*.8
 	mkdir -p bin/packages
 	for packager in deb rpm; do for name in ezio-tools ezio-clonezilla; do \
-		ARCH=$(ARCH) PKGVERSION='$(PKGVERSION)' MAINTAINER='$(MAINTAINER)' PACKAGER=$$packager \
+		SOURCE_DATE_EPOCH=$(EPOCH) ARCH=$(ARCH) PKGVERSION='$(PKGVERSION)' MAINTAINER='$(MAINTAINER)' PACKAGER=$$packager \
 		$(GO) run $(NFPM) package -f contrib/package/$$name.yaml -p $$packager -t bin/packages/ || exit 1; \
 	done; done
 
