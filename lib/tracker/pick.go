@@ -30,8 +30,9 @@ type contact struct {
 }
 
 // pick counts the living and draws those to hand out: this program first, as the asker reaches
-// it, then a random choice of the others. Whoever has everything is given only those who miss
-// something.
+// it, then a random choice of the others, half of them of the asker's own network if there are so
+// many: machines of a rack are to find each other, and not to be an island. Whoever has everything is
+// given only those who miss something.
 func (g *registry) pick(v view, q query) reply {
 	var r reply
 	self := netip.AddrPortFrom(v.from, q.port)
@@ -62,16 +63,40 @@ func (g *registry) pick(v view, q query) reply {
 	if q.event == shared.Stopped {
 		return r
 	}
-	for n := len(pool); n > 0 && len(r.peers) < q.numwant; n-- {
-		i := g.rand.IntN(n)
-		p := pool[i]
-		pool[i] = pool[n-1]
-		if a, ok := v.sees(p.Addr); ok && !given[a] {
-			given[a] = true
-			r.peers = append(r.peers, contact{p.ID, a})
+	near := 0
+	for i, p := range pool {
+		if neighbours(v.from, p.Addr.Addr()) {
+			pool[near], pool[i] = p, pool[near]
+			near++
 		}
 	}
+	draw := func(from []*peer, upTo int) (rest []*peer) {
+		for len(from) > 0 && len(r.peers) < upTo {
+			i, last := g.rand.IntN(len(from)), len(from)-1
+			p := from[i]
+			from[i], from = from[last], from[:last]
+			if a, ok := v.sees(p.Addr); ok && !given[a] {
+				given[a] = true
+				r.peers = append(r.peers, contact{p.ID, a})
+			}
+		}
+		return from
+	}
+	rest := draw(pool[:near], (q.numwant+1)/2)
+	draw(append(rest, pool[near:]...), q.numwant)
 	return r
+}
+
+// neighbours says whether two addresses look like one network's. Its size is not known here: an IPv4
+// network of at least 256 addresses, or an IPv6 one, is guessed, and a wrong guess costs nothing.
+func neighbours(a, b netip.Addr) bool {
+	a, b = a.Unmap(), b.Unmap()
+	bits := 24
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.WithZone("").Prefix(bits)
+	return err == nil && p.Contains(b.WithZone(""))
 }
 
 // sees is the address at which the asker can reach a peer. One that announced over loopback runs

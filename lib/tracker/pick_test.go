@@ -105,3 +105,38 @@ func TestAddressesAsTheAskerSeesThem(t *testing.T) {
 		t.Errorf("without an address of our own: %v", addrs(r))
 	}
 }
+
+// Half of an answer are machines of the asker's own network, as long as there are so many, and the
+// other half are not: a rack is neither strangers to each other nor an island.
+func TestNeighboursComeFirst(t *testing.T) {
+	at := func(s string) view { return view{from: netip.MustParseAddr(s)} }
+	g, c := testRegistry(nil)
+	for i := range 200 {
+		mustAnnounce(t, g, c, at(fmt.Sprintf("10.0.%d.%d", 1+i/20, 1+i%20)), missing(1+i, 9))
+	}
+	for want, near := range map[int]int{10: 5, 30: 15, 60: 19} {
+		q := missing(1, 9)
+		q.numwant = want
+		got := 0
+		list := mustAnnounce(t, g, c, at("10.0.1.1"), q).peers
+		for _, p := range list {
+			if neighbours(p.addr.Addr(), netip.MustParseAddr("10.0.1.1")) {
+				got++
+			}
+		}
+		if len(list) != want || got < near || got > near+4 {
+			t.Errorf("of %d peers %d are neighbours, want about %d of %d", len(list), got, near, want)
+		}
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"10.0.0.1", "10.0.0.200", true}, {"10.0.0.1", "10.0.1.1", false}, {"::ffff:10.0.0.1", "10.0.0.2", true},
+		{"fe80::1%eth0", "fe80::2", true}, {"2001:db8::1", "2001:db8:0:1::1", false}, {"10.0.0.1", "::1", false},
+	} {
+		if got := neighbours(netip.MustParseAddr(c.a), netip.MustParseAddr(c.b)); got != c.want {
+			t.Errorf("%s and %s: %v", c.a, c.b, got)
+		}
+	}
+}
