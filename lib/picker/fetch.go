@@ -18,6 +18,8 @@ type source struct {
 	idle      bool // it has nothing for us until something changes
 	useful    bool // if known: it has something for us
 	known     bool
+	awake     bool      // it is in Picker.awake
+	begun     bool      // it was asked for something since it serves us
 	dry       bool      // it was told that we take nothing because it had nothing
 	used      time.Time // when it was last asked for something
 	inflight  []wire.Block
@@ -35,6 +37,7 @@ type source struct {
 type downlink struct {
 	gauge gauge
 	slots slots
+	fed   time.Time // when something was last asked for, or came
 }
 
 func (d *downlink) tick(since time.Duration, sources []*peer) {
@@ -105,8 +108,10 @@ func (p *Picker) Choked(id ID, choked, fast bool) {
 	if q == nil {
 		return
 	}
-	q.src.choked, q.src.idle = choked, false
+	q.src.choked, q.src.begun = choked, false
 	q.src.used = p.now
+	p.met = true
+	p.wake(q)
 	q.src.saidFull = choked // it is told again where it may think otherwise
 	if choked && !fast {
 		p.dropInflight(q)
@@ -140,19 +145,21 @@ func (p *Picker) closeIfUntouched(o *open) {
 // wants to be verified. Others who were asked for the same are told not to send it.
 func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 	p.now = now
+	expected := false
 	if q := p.peers[id]; q != nil {
-		q.src.settle(b)
+		expected = q.src.settle(b)
 		q.src.fresh += int64(b.Length)
 		q.src.given += int64(b.Length)
 		q.src.came, q.src.rests, q.src.naps = now, time.Time{}, 0
 		p.down.gauge.fresh += int64(b.Length)
-		q.src.idle = false
+		q.src.used, p.down.fed = now, now
+		p.wake(q)
 	}
 	o := p.open.of[int(b.Piece)]
 	if o == nil {
 		return false
 	}
-	first := o.received == 0
+	first, several := o.received == 0, !expected || o.askedOfSeveral(b)
 	if !o.receive(b) {
 		return false
 	}
@@ -160,9 +167,11 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 	if q := p.peers[id]; first && q != nil && !p.ending() {
 		p.settleOn(o, q)
 	}
-	for _, r := range p.order {
-		if r.id != id {
-			p.cancelCovered(r, o, b)
+	if several {
+		for _, r := range p.order {
+			if r.id != id && len(r.src.inflight) > 0 {
+				p.cancelCovered(r, o, b)
+			}
 		}
 	}
 	return o.whole()
@@ -179,7 +188,7 @@ func (p *Picker) cancelCovered(r *peer, o *open, b wire.Block) {
 			continue
 		}
 		r.src.settle(x)
-		r.src.idle = false
+		p.wake(r)
 		p.act(Action{Kind: Cancel, Peer: r.id, Block: x})
 	}
 }
@@ -270,7 +279,9 @@ func (p *Picker) fetch() {
 	if p.cfg.Seed || p.have.All() { // a seed that lost a piece cannot write it back
 		return
 	}
-	for _, q := range p.order {
+	for k := 0; k < len(p.awake); k++ { // asking may wake others
+		q := p.awake[k]
+		q.src.awake = false
 		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) || p.unproven(q) || p.byGrant(q) && q.src.saidFull {
 			continue
 		}
@@ -283,6 +294,7 @@ func (p *Picker) fetch() {
 			p.request(q, p.open.of[int(b.Piece)], b)
 		}
 	}
+	p.awake = p.awake[:0]
 }
 
 func (p *Picker) request(q *peer, o *open, b wire.Block) {
@@ -291,6 +303,8 @@ func (p *Picker) request(q *peer, o *open, b wire.Block) {
 	}
 	q.src.inflight = append(q.src.inflight, b)
 	q.src.bytes += int64(b.Length)
+	q.src.used, q.src.begun = p.now, true
+	p.down.fed = p.now
 	o.ask(b)
 	p.act(Action{Kind: Request, Peer: q.id, Block: b})
 }
@@ -306,6 +320,7 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 			if mine == nil || o.index < mine.index {
 				mine = o
 			}
+		case p.barred(q, o.index):
 		case join == nil || better(o, join):
 			join = o
 		}
@@ -348,7 +363,7 @@ func better(a, b *open) bool {
 // rarest is the piece that fewest peers have among those q has and we neither have nor have open;
 // -1 if there is none.
 func (p *Picker) rarest(q *peer) int {
-	return p.least(q.has, p.open.not, func(i int) int32 { return p.avail[i] })
+	return p.least(p.offeredBy(q), p.open.not, func(i int) int32 { return p.avail[i] })
 }
 
 // enough candidates make a random sample as good as the whole for finding a rare piece.
@@ -405,7 +420,7 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 	}
 	var oldest *open
 	for _, o := range p.open.list {
-		if o.owner == q || o.whole() || !q.has.Has(o.index) || p.reserved(o, q) || p.untried(q, o.index) {
+		if o.owner == q || o.whole() || !q.has.Has(o.index) || p.reserved(o, q) || p.untried(q, o.index) || p.barred(q, o.index) {
 			continue
 		}
 		if !ending && (o.received > 0 || p.now.Sub(o.progress) < patience) {
@@ -528,13 +543,13 @@ func (p *Picker) doublable(o *open, q *peer, last bool) (found wire.Block, ok bo
 func (p *Picker) settleOn(o *open, q *peer) {
 	o.owner = q
 	for _, r := range p.order {
-		if r == q {
+		if r == q || len(r.src.inflight) == 0 {
 			continue
 		}
 		for _, x := range slices.Clone(r.src.inflight) {
 			if int(x.Piece) == o.index && r.src.settle(x) {
 				o.unask(x)
-				r.src.idle = false
+				p.wake(r)
 				p.act(Action{Kind: Cancel, Peer: r.id, Block: x})
 			}
 		}

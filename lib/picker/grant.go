@@ -18,12 +18,13 @@ import (
 // until it has lasted a while and another one waits. A receiver tells those who do not serve it
 // whether it would take more: Full and Want, as for offers. Foreign clients are never choked.
 const (
-	grantIdle = 500 * time.Millisecond // a grant that is not used ends
-	grantTime = 2 * time.Second        // one that is used too, if somebody waits who has much less
-	dryTime   = 150 * time.Millisecond // a source without anything for us for so long is dismissed
-	dryAgain  = 500 * time.Millisecond // until then; a seed shows what it has only to those whom it serves
-	muchLess  = 50                     // of the pieces: a part that matters
-	overshoot = 1                      // sources beyond what the downlink needs that are kept
+	grantIdle   = 500 * time.Millisecond // a grant that is not used ends
+	grantTime   = 2 * time.Second        // one that is used too, if somebody waits who has much less
+	dryTime     = 150 * time.Millisecond // a source without anything for us for so long is dismissed
+	dryAgain    = 500 * time.Millisecond // until then; a seed shows what it has only to those whom it serves
+	muchLess    = 50                     // of the pieces: a part that matters
+	leastBehind = 8                      // pieces that matter, however few there are
+	overshoot   = 5                      // sources beyond what the downlink needs that are kept
 )
 
 // The rules of the slots. A downlink takes somewhat more than an uplink gives, so that no uplink lacks
@@ -89,34 +90,64 @@ func (p *Picker) keep(q *peer) {
 	}
 }
 
-// needier says whether somebody who waits has much less than q.
+// needier says whether somebody who waits has much less than q. Only one of those who are served has to
+// make place for him.
 func (p *Picker) needier(q *peer) bool {
-	if q.has.Count() == 0 {
+	if !p.waits {
+		p.waits, p.waiting = true, p.bestGrant()
+	}
+	w := p.waiting
+	if w == nil || w.snk.open || q.has.Count() == 0 || w.has.Count() >= q.has.Count()-len(p.avail)/muchLess {
 		return false
 	}
-	w := p.bestGrant()
-	return w != nil && w.has.Count() < q.has.Count()-len(p.avail)/muchLess
+	p.waiting = nil
+	return true
 }
 
-// bestGrant is the receiver to serve next: of a few that would take something, the one that has
-// least. nil if there is none.
+// bestGrant is the receiver to serve next, nil if there is none: of those that would take something,
+// one that has much less than we, else the one that prefers us as we prefer it.
 func (p *Picker) bestGrant() (best *peer) {
-	n := len(p.order)
-	if n == 0 || p.offers.on {
+	if p.offers.on {
 		return nil
 	}
-	start, seen := p.cfg.Rand.IntN(n), 0
-	for k := 0; k < n && seen < candidates; k++ {
-		q := p.order[(start+k)%n]
-		if q.tr.Vague || !p.byGrant(q) || q.snk.open || !q.snk.full.IsZero() || !p.lacks(q) {
+	owes := p.owesFar()
+	for _, q := range p.order {
+		if q.tr.Vague || q.snk.open || !q.snk.full.IsZero() || !p.byGrant(q) {
 			continue
 		}
-		seen++
-		if best == nil || q.has.Count() < best.has.Count() {
+		if best != nil && owes && q.tr.Near != best.tr.Near {
+			if q.tr.Near || !p.lacks(q) {
+				continue
+			}
+			best = q
+		} else if (best == nil || p.ahead(q, best)) && p.lacks(q) {
 			best = q
 		}
 	}
 	return best
+}
+
+// ahead says whether a is to be served before b.
+func (p *Picker) ahead(a, b *peer) bool {
+	if x, y := p.behind(a), p.behind(b); x != y {
+		return x > y
+	}
+	return a.pair > b.pair
+}
+
+// behind is how much less than we a peer has, in steps that matter.
+func (p *Picker) behind(q *peer) int {
+	return max(0, p.have.Count()-q.has.Count()) / max(leastBehind, len(p.avail)/muchLess)
+}
+
+// pair is how much two peers prefer each other: a number that both compute alike and that is chance to
+// everybody. In a full mesh everyone would otherwise be served by others all the time; this way those
+// who serve each other go on doing so, and who they are is still a random graph.
+func pair(a, b uint64) uint64 {
+	x := a + b // splitmix64's mixing (Steele, Lea and Flood 2014)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // lacks says whether we have something that q has not.
@@ -148,32 +179,36 @@ func (p *Picker) tellRoom() {
 	if p.offers.on || p.have.All() && !p.cfg.Seed {
 		return
 	}
-	flows := 0
+	flows, far := 0, 0
 	for _, q := range p.order {
 		if p.byGrant(q) && !q.src.choked && !q.src.saidFull {
 			flows++
+			if p.far(q) {
+				far++
+			}
 		}
 	}
 	for _, q := range p.order {
 		if q.tr.Vague || !p.byGrant(q) {
 			continue
 		}
-		if len(q.src.inflight) > 0 {
-			q.src.used = p.now
-		}
 		full := q.src.saidFull
-		switch room := flows < p.down.slots.count(); {
+		room := flows < p.down.slots.count()
+		if p.far(q) {
+			room = (room || far < farSources) && p.useful(q)
+		}
+		switch {
 		case p.cfg.Seed: // it reveals itself to nobody as one that has everything
 			full = true
 		case q.src.choked && !full:
 			full, q.src.dry = !room, false
 		case q.src.choked:
 			full = !room || q.src.dry && !p.useful(q) && (flows > 0 || p.now.Sub(q.src.used) < dryAgain)
+		case flows > p.down.slots.count() && !q.src.begun && !p.reveals(q), flows > p.down.slots.count()+overshoot:
+			full, q.src.dry = true, false // too many came when there was room
 		case len(q.src.inflight) > 0:
 		case p.now.Sub(q.src.used) > dryTime:
 			full, q.src.dry = true, true
-		case flows > p.down.slots.count()+overshoot:
-			full, q.src.dry = true, false
 		}
 		if full == q.src.saidFull {
 			continue
@@ -190,11 +225,14 @@ func (p *Picker) tellRoom() {
 	}
 }
 
+// reveals says whether a peer seems to be a seed that shows us pieces one by one.
+func (p *Picker) reveals(q *peer) bool { return q.has.Count() < p.have.Count()/2 }
+
 // useful says whether there is something to ask q for. It is found out again when something changed.
 func (p *Picker) useful(q *peer) bool {
 	if !q.src.known {
 		q.src.known = true
-		q.src.useful = exceeds(q.has.Bytes(), p.open.not.Bytes()) || p.joinable(q)
+		q.src.useful = exceeds(p.offeredBy(q).Bytes(), p.open.not.Bytes()) || p.joinable(q)
 	}
 	return q.src.useful
 }
@@ -204,7 +242,7 @@ func (p *Picker) useful(q *peer) bool {
 func (p *Picker) joinable(q *peer) bool {
 	ending := p.ending()
 	for _, o := range p.open.list {
-		if q.has.Has(o.index) && !o.whole() && (o.owner == nil && o.missing > 0 || ending && o.owner != q) {
+		if q.has.Has(o.index) && !o.whole() && !p.barred(q, o.index) && (o.owner == nil && o.missing > 0 || ending && o.owner != q) {
 			return true
 		}
 	}

@@ -76,6 +76,7 @@ func lead(g *gauge, rtts int, rtt, least time.Duration) int64 {
 // match begins to arrange everything by offers.
 func (p *Picker) match() {
 	p.offers.on, p.up.slots.slotRules, p.down.slots.slotRules = true, matched, matched
+	p.up.slots.piece = p.cfg.Layout.Length
 }
 
 // speaks says whether what q and we exchange is arranged by offers.
@@ -221,6 +222,7 @@ func (p *Picker) Full(id ID, i int, now time.Time) {
 	if q := p.peers[id]; q != nil {
 		p.decline(q, i, now)
 		q.snk.full = now
+		p.up.stirred = true
 		if !p.offers.on { // it says when it has room again
 			q.snk.full = now.Add(24 * time.Hour)
 		}
@@ -232,6 +234,7 @@ func (p *Picker) Full(id ID, i int, now time.Time) {
 func (p *Picker) Wanted(id ID, i int) {
 	if q := p.peers[id]; q != nil {
 		q.snk.full = time.Time{}
+		p.up.stirred = true
 		delete(q.snk.elsewhere, i)
 		p.dropHandout(q, i)
 		p.offers.dry = false

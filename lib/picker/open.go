@@ -3,6 +3,7 @@
 package picker
 
 import (
+	"slices"
 	"time"
 
 	"ezio/lib/piece"
@@ -121,6 +122,13 @@ func (o *open) unask(b wire.Block) {
 			o.chunks[c] = asked
 		}
 	}
+}
+
+// askedOfSeveral says whether of any part of a block more than one peer was asked, or nobody: then
+// somebody else may have been.
+func (o *open) askedOfSeveral(b wire.Block) bool {
+	c, end := span(b)
+	return slices.ContainsFunc(o.chunks[c:end], func(st chunkState) bool { return st != asked })
 }
 
 // receive marks a block as here and says whether any of it is news.

@@ -63,6 +63,12 @@ type Traits struct {
 	Queue  int  // how many requests it keeps; 0 means 250
 	Offers bool // it makes offers and answers them: it is of our own kind
 	Vague  bool // it has not said what it speaks, and is going to: nothing is done with it till then
+
+	Near  bool // it is on the same network segment as we are
+	Shows bool // it is a seed that shows its pieces one by one, each to one peer at first
+
+	// Key is made of its peer id, so that all who know the peer have the same. Only what Join says of it and of Near counts.
+	Key uint64
 }
 
 // Config is what a picker starts from.
@@ -75,6 +81,7 @@ type Config struct {
 	Budget  int  // how many pieces may be open, that is in memory, at a time
 	Seed    bool // reveal pieces one by one (super-seeding) instead of all at once
 	Rand    *rand.Rand
+	Key     uint64 // what others have in their Traits for us
 }
 
 // A Picker is the state of one torrent's decisions. It belongs to one goroutine.
@@ -87,6 +94,10 @@ type Picker struct {
 	open    openPieces
 	unknown *piece.Bitfield
 	suspect map[int]bool // pieces that were wrong and are not here yet
+	awake   []*peer      // who may have something for us
+	met     bool         // who serves whom may have changed
+	waiting *peer        // since the last tick, if waits: who would have been served next
+	waits   bool
 	actions []Action
 	now     time.Time
 	ticked  time.Time
@@ -94,6 +105,7 @@ type Picker struct {
 	up     uplink
 	down   downlink
 	offers offering
+	near   nearby
 	reveal revealing
 }
 
@@ -106,6 +118,8 @@ type peer struct {
 	snk sink   // what we send to it
 	rev revealed
 	age time.Duration // ticks since it joined
+
+	pair uint64 // how much it and we prefer each other
 }
 
 // vagueTime is how long a peer may take to say what it speaks.
@@ -153,8 +167,11 @@ func (p *Picker) Join(id ID, tr Traits) {
 	}
 	q := &peer{id: id, tr: tr, has: piece.NewBitfield(len(p.avail))}
 	q.src.choked = true
+	q.pair = pair(p.cfg.Key, tr.Key)
+	p.joinNear(q, 1)
 	p.peers[id] = q
 	p.order = append(p.order, q)
+	p.met = true
 }
 
 // Leave forgets a peer. What it was asked for is free for others.
@@ -172,6 +189,7 @@ func (p *Picker) Leave(id ID) {
 			p.avail[i]--
 		}
 	}
+	p.joinNear(q, -1)
 	delete(p.peers, id)
 	p.order = slices.DeleteFunc(p.order, func(x *peer) bool { return x == q })
 	p.wakeAll()
@@ -187,7 +205,9 @@ func (p *Picker) Traits(id ID, tr Traits) {
 			q.tr.Queue = tr.Queue
 		}
 		q.tr.Offers, q.tr.Vague = q.tr.Offers || tr.Offers, false
-		q.src.idle = false
+		q.tr.Shows = tr.Shows
+		p.met = true
+		p.wake(q)
 	}
 }
 
@@ -199,7 +219,17 @@ func (p *Picker) PeerHas(id ID, i int) {
 	}
 	q.has.Set(i)
 	p.avail[i]++
-	q.src.idle, q.src.known = false, false
+	q.src.known = false
+	if q.tr.Near && !p.near.stale {
+		p.near.any.Set(i)
+	}
+	if !p.open.not.Has(i) || p.ending() {
+		p.met = p.met || q.src.dry
+		p.wake(q)
+	}
+	if q.has.All() {
+		p.up.stirred = true // it takes nothing more
+	}
 	p.revealHas(q, i)
 	p.offerHas(q, i)
 }
@@ -212,6 +242,7 @@ func (p *Picker) PeerLost(id ID, i int) {
 		return
 	}
 	q.has.Clear(i)
+	p.near.stale = true
 	p.avail[i]--
 	for _, b := range slices.Clone(q.src.inflight) {
 		if int(b.Piece) == i {
@@ -269,12 +300,18 @@ func (p *Picker) Act(now time.Time) []Action {
 		p.tick(d)
 		p.ticked = now
 	}
-	p.unchoke()
+	if p.met {
+		p.met = false
+		p.unchoke()
+		p.tellRoom()
+	}
 	p.fetch()
 	p.announceRoom()
-	p.tellRoom()
 	p.revealNext()
-	p.serve()
+	if p.up.stirred {
+		p.up.stirred = false
+		p.serve()
+	}
 	p.offer()
 	out := p.actions
 	p.actions = nil
@@ -291,9 +328,11 @@ func (p *Picker) tick(since time.Duration) {
 		if q.age += since; q.age > vagueTime {
 			q.tr.Vague = false
 		}
-		q.src.idle, q.src.known = false, false
+		p.wake(q)
 		p.watch(q)
 	}
+	p.met, p.up.stirred = true, true
+	p.waits = false
 	p.up.tick(since, p.next() != nil || p.bestGrant() != nil || p.offers.on && !p.offers.dry)
 	p.down.tick(since, p.order)
 	p.tickOffers()
@@ -303,7 +342,17 @@ func (p *Picker) tick(since time.Duration) {
 func (p *Picker) act(a Action) { p.actions = append(p.actions, a) }
 
 func (p *Picker) wakeAll() {
+	p.up.stirred = true
 	for _, q := range p.order {
-		q.src.idle, q.src.known = false, false
+		p.wake(q)
+	}
+}
+
+// wake says that a peer may have something for us.
+func (p *Picker) wake(q *peer) {
+	q.src.idle, q.src.known = false, false
+	if !q.src.awake && !q.src.choked {
+		q.src.awake = true
+		p.awake = append(p.awake, q)
 	}
 }

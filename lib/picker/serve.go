@@ -32,6 +32,8 @@ type uplink struct {
 	slots  slots
 	turns  int
 	queued int64 // bytes requested and not yet sent
+
+	stirred bool // there may be something to hand out, or somebody to serve
 }
 
 const (
@@ -54,6 +56,7 @@ func (p *Picker) Requested(id ID, b wire.Block, now time.Time) bool {
 	if !slices.Contains(q.snk.queue, b) {
 		q.snk.queue = append(q.snk.queue, b)
 		p.up.queued += int64(b.Length)
+		p.up.stirred = true
 		p.taken(q, int(b.Piece), now)
 	}
 	return true
@@ -78,6 +81,7 @@ func (p *Picker) Cancelled(id ID, b wire.Block) bool {
 // Sent says that a connection has passed a block on to the network.
 func (p *Picker) Sent(id ID, b wire.Block) {
 	p.up.gauge.fresh += int64(b.Length)
+	p.up.stirred = true
 	if q := p.peers[id]; q != nil {
 		p.up.queued -= int64(b.Length)
 		q.snk.handed -= int64(b.Length)
@@ -97,6 +101,7 @@ func (p *Picker) Dropped(id ID, b wire.Block) {
 	if q := p.peers[id]; q != nil {
 		p.up.queued -= int64(b.Length)
 		q.snk.handed -= int64(b.Length)
+		p.up.stirred = true
 	}
 }
 

@@ -66,3 +66,12 @@ func FromBytes(p []byte, n int) (b *Bitfield, ok bool) {
 func (b *Bitfield) Clone() *Bitfield {
 	return &Bitfield{bits: append([]byte(nil), b.bits...), n: b.n, count: b.count}
 }
+
+// SetTo makes byte k of the set, as Bytes has it, what f says. Spare bits must stay clear.
+func (b *Bitfield) SetTo(f func(k int) byte) {
+	b.count = 0
+	for k := range b.bits {
+		b.bits[k] = f(k)
+		b.count += bits.OnesCount8(b.bits[k])
+	}
+}
