@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,11 +118,40 @@ func (l *loop) dial(now time.Time) {
 	if len(l.conns) >= l.s.cfg.MaxPeers {
 		return
 	}
+	outgoing := l.book.busy
+	for _, c := range l.conns {
+		if c.outgoing {
+			outgoing++
+		}
+	}
 	banned := func(a netip.AddrPort) bool { return l.blame.banned(identity(a), now) }
-	for _, addr := range l.book.due(now, l.s.cfg.MaxPeers-len(l.conns), banned) {
+	for _, addr := range l.toDial(now, outgoing, banned) {
 		l.book.dialing(addr, now)
 		l.s.wg.Go(func() { l.s.connect(addr) })
 	}
+}
+
+// dialEnough is how many connections of its own making a machine has enough of. Everybody leaves the
+// rest of his places to those who come later: would the first hundred fill all of theirs among
+// themselves, nobody else could join them (tests/sim, TestNoIslands).
+const dialEnough = 24
+
+// toDial is whom to dial now, when so many were dialed already. Where some are on our own network
+// segment and some are not, those who are come first, and more of them: what they have need not come
+// over links that others share.
+func (l *loop) toDial(now time.Time, dialed int, banned func(netip.AddrPort) bool) []netip.AddrPort {
+	room := l.s.cfg.MaxPeers - len(l.conns)
+	enough := min(dialEnough, l.s.cfg.MaxPeers)
+	far := func(a netip.AddrPort) bool { return !l.segments.near(a.Addr()) }
+	var list []netip.AddrPort
+	if slices.ContainsFunc(l.book.order, far) {
+		most := max(enough, l.s.cfg.MaxPeers/2)
+		list = l.book.due(now, min(room, most-dialed), func(a netip.AddrPort) bool { return far(a) || banned(a) })
+	}
+	others := l.book.due(now, min(room, enough-dialed)-len(list), func(a netip.AddrPort) bool {
+		return banned(a) || slices.Contains(list, a)
+	})
+	return append(list, others...)
 }
 
 func (s *Swarm) connect(addr netip.AddrPort) {

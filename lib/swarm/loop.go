@@ -16,15 +16,16 @@ import (
 // A loop owns the swarm's state. Every method but newLoop and run is called by run's goroutine:
 // the on… methods are events, posted by others.
 type loop struct {
-	s     *Swarm
-	pick  *picker.Picker
-	have  *piece.Bitfield
-	seed  bool // it had everything when it began, and reveals it piece by piece
-	conns map[picker.ID]*conn
-	next  picker.ID
-	book  addressBook
-	blame blame
-	doubt doubt
+	s        *Swarm
+	pick     *picker.Picker
+	have     *piece.Bitfield
+	seed     bool // it had everything when it began, and reveals it piece by piece
+	conns    map[picker.ID]*conn
+	next     picker.ID
+	book     addressBook
+	blame    blame
+	segments segments // the networks that we are on
+	doubt    doubt
 }
 
 func newLoop(s *Swarm) *loop {
@@ -37,12 +38,15 @@ func newLoop(s *Swarm) *loop {
 		book:  newAddressBook(),
 		blame: newBlame(),
 		doubt: newDoubt(),
+
+		segments: localSegments(),
 		pick: picker.New(picker.Config{
 			Layout:  s.torrent.Layout,
 			Have:    have,
 			Unknown: s.cfg.Unknown,
 			Budget:  s.mem.budget,
 			Seed:    have.All(),
+			Key:     key(s.id),
 			Rand:    rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		}),
 	}
@@ -157,7 +161,7 @@ func (l *loop) onJoin(c *conn) {
 	c.id, c.joined = l.next, now
 	l.conns[c.id] = c
 	l.s.peers.Store(int64(len(l.conns)))
-	l.pick.Join(c.id, picker.Traits{Vague: c.extended})
+	l.pick.Join(c.id, picker.Traits{Vague: c.extended, Near: l.segments.near(c.addr.Addr()), Key: key(c.peerID)})
 	if c.outgoing {
 		c.listen = c.addr
 	}
@@ -194,6 +198,7 @@ func (l *loop) extensions() wire.Extensions {
 		MaxBlock:     maxBlock,
 		DontHave:     localDontHave,
 		Offers:       localOffers,
+		UploadOnly:   l.seed,
 	}
 	if !l.s.torrent.Private {
 		e.PEX = localPEX
@@ -379,5 +384,5 @@ func (l *loop) completePeers() [][20]byte {
 
 // traits is what the picker should know of a peer's extension handshake.
 func traits(e wire.Extensions) picker.Traits {
-	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue, Offers: e.Offers != 0}
+	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue, Offers: e.Offers != 0, Shows: e.Offers != 0 && e.UploadOnly}
 }
