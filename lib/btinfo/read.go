@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 
 	"ezio/lib/extent"
@@ -26,7 +25,7 @@ const (
 // Read parses a whole stream. It reports the line at fault; it does not call Check, since a stream
 // without sums is of use to somebody who holds the source.
 func Read(r io.Reader) (*Info, error) {
-	p := parser{info: &Info{PieceLength: piece.Partclone, Records: make([]extent.Extent, 0, expect(r))}, seen: map[string]int64{}}
+	p := parser{info: &Info{PieceLength: piece.Partclone}, seen: map[string]int64{}}
 	br := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := br.ReadSlice('\n')
@@ -52,31 +51,12 @@ func Read(r io.Reader) (*Info, error) {
 	return p.finish()
 }
 
-// expect is how many records a file may hold, so that room for them is made at once; 0 when that cannot
-// be told.
-func expect(r io.Reader) int {
-	const (
-		record  = len("offset: \nlength: \n") + 2*32
-		enough  = 1 << 20 // whoever has more of them gets room as they come
-		unknown = 0
-	)
-	f, ok := r.(interface{ Stat() (fs.FileInfo, error) })
-	if !ok {
-		return unknown
-	}
-	fi, err := f.Stat()
-	if err != nil || !fi.Mode().IsRegular() {
-		return unknown
-	}
-	return int(min(fi.Size()/int64(record)+1, enough))
-}
-
 type parser struct {
-	info    *Info            // its Records have offset, length or both
-	offsets int              // said so far
-	lengths int              // likewise
-	seen    map[string]int64 // numbers that may be said once
+	info    *Info
 	line    int
+	offsets []int64
+	lengths []int64
+	seen    map[string]int64 // numbers that may be said once
 }
 
 var partcloneMagic = []byte("partclone-image")
@@ -84,10 +64,10 @@ var partcloneMagic = []byte("partclone-image")
 func (p *parser) add(line []byte) error {
 	// Nearly every line is one of these two.
 	if value, ok := bytes.CutPrefix(line, []byte("offset: ")); ok {
-		return p.offset(bytes.TrimSpace(value))
+		return p.record(&p.offsets, bytes.TrimSpace(value))
 	}
 	if value, ok := bytes.CutPrefix(line, []byte("length: ")); ok {
-		return p.length(bytes.TrimSpace(value))
+		return p.record(&p.lengths, bytes.TrimSpace(value))
 	}
 	switch {
 	case len(line) == 0:
@@ -102,9 +82,9 @@ func (p *parser) add(line []byte) error {
 	value = bytes.TrimSpace(value)
 	switch string(key) {
 	case "offset":
-		return p.offset(value)
+		return p.record(&p.offsets, value)
 	case "length":
-		return p.length(value)
+		return p.record(&p.lengths, value)
 	case "sha1":
 		return p.sum(value)
 	case "block_size":
@@ -125,40 +105,17 @@ func (p *parser) add(line []byte) error {
 	return nil
 }
 
-func (p *parser) offset(value []byte) error {
-	e, n, err := p.record(p.offsets, value)
-	if err != nil {
-		return err
-	}
-	e.Offset = n
-	p.offsets++
-	return nil
-}
-
-func (p *parser) length(value []byte) error {
-	e, n, err := p.record(p.lengths, value)
-	if err != nil {
-		return err
-	}
-	e.Length = n
-	p.lengths++
-	return nil
-}
-
-// record reads an offset or length, hexadecimal digits, any number of them, within 63 bits, and finds
-// the record that it belongs to.
-func (p *parser) record(i int, value []byte) (*extent.Extent, int64, error) {
-	if i >= maxRecords {
-		return nil, 0, fmt.Errorf("more than %d records", maxRecords)
+// record appends one offset or length: hexadecimal digits, any number of them, within 63 bits.
+func (p *parser) record(list *[]int64, value []byte) error {
+	if len(*list) >= maxRecords {
+		return fmt.Errorf("more than %d records", maxRecords)
 	}
 	n, err := extent.ParseHex(value)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	if i == len(p.info.Records) {
-		p.info.Records = append(p.info.Records, extent.Extent{})
-	}
-	return &p.info.Records[i], n, nil
+	*list = append(*list, n)
+	return nil
 }
 
 func (p *parser) sum(value []byte) error {
@@ -192,11 +149,15 @@ func (p *parser) number(key string, value []byte, to *int64) error {
 }
 
 func (p *parser) finish() (*Info, error) {
-	if p.offsets != p.lengths {
-		return nil, fmt.Errorf("torrent.info has %d offsets and %d lengths: it is incomplete", p.offsets, p.lengths)
+	if len(p.offsets) != len(p.lengths) {
+		return nil, fmt.Errorf("torrent.info has %d offsets and %d lengths: it is incomplete", len(p.offsets), len(p.lengths))
 	}
-	if p.offsets == 0 {
+	if len(p.offsets) == 0 {
 		return nil, ErrEmpty
+	}
+	p.info.Records = make([]extent.Extent, len(p.offsets))
+	for i := range p.offsets {
+		p.info.Records[i] = extent.Extent{Offset: p.offsets[i], Length: p.lengths[i]}
 	}
 	return p.info, nil
 }

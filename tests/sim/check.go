@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+package sim
+
+import (
+	"math/bits"
+	"time"
+
+	"ezio/lib/piece"
+	"ezio/lib/wire"
+)
+
+// starved is how long a machine may go without anything while a peer of it has something for it and
+// nothing to do: longer than lib/picker leaves a silent peer alone the first time and the second.
+const starved = 20 * time.Second
+
+// checkHas: no piece is advertised before it is written.
+func (n *node) checkHas(i int) {
+	if !n.have.Has(i) {
+		n.run.fail("node %d tells of piece %d, which it has not written", n.id, i)
+	}
+}
+
+// checkSend: only what is written, and was shown, is sent.
+func (n *node) checkSend(c *conn, b wire.Block) {
+	switch {
+	case !n.have.Has(int(b.Piece)):
+		n.run.fail("node %d sends of piece %d, which it does not have", n.id, b.Piece)
+	case c.shown != nil && !c.shown.Has(int(b.Piece)):
+		n.run.fail("node %d sends of piece %d, which it has not shown to %d", n.id, b.Piece, c.far.node.id)
+	}
+}
+
+// checkRequest: only what is missing is asked for, and only of somebody who has said that he has it.
+func (n *node) checkRequest(c *conn, b wire.Block) {
+	switch {
+	case n.have.Has(int(b.Piece)):
+		n.run.fail("node %d asks for piece %d, which it has", n.id, b.Piece)
+	case !c.far.claims().Has(int(b.Piece)):
+		n.run.fail("node %d asks %d for piece %d, which that does not have", n.id, c.far.node.id, b.Piece)
+	}
+}
+
+// checkMemory: never more pieces in memory than the budget, and one that the picker closed.
+func (n *node) checkMemory() {
+	if len(n.memory) > n.run.cfg.Budget+1 {
+		n.run.fail("node %d holds %d pieces in memory, of a budget of %d", n.id, len(n.memory), n.run.cfg.Budget)
+	}
+}
+
+// check: nobody starves while a source has nothing to do.
+func (n *node) check() {
+	r := n.run
+	if n.have.All() || !n.cfg.Honest() || n.down.sent != n.fed || r.now < n.stalled || n.down.free > r.now {
+		n.hungry, n.fed = r.now, n.down.sent
+		return
+	}
+	if r.now-n.hungry < starved {
+		return
+	}
+	for _, c := range n.conns {
+		if c == nil {
+			continue
+		}
+		s := c.far.node
+		if s.gone || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+time.Second > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
+			continue
+		}
+		if i := useful(c.far.claims(), n.have); i >= 0 && n.memory[i] == nil {
+			r.fail("node %d has had nothing for %v, while %d has piece %d and nothing to do", n.id, r.now-n.hungry, s.id, i)
+			return
+		}
+	}
+}
+
+// useful is a piece in one set and not in the other, or -1.
+func useful(has, not *piece.Bitfield) int {
+	for at, w := range has.Bytes() {
+		if w &^= not.Bytes()[at]; w != 0 {
+			return at*8 + bits.LeadingZeros8(w)
+		}
+	}
+	return -1
+}
