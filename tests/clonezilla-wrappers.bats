@@ -156,6 +156,9 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	two_partitions
 	script $SERVER ocs_ezio_seeder -F "$BTZONE/lab/sda1.torrent" "$BTZONE/lab"
 	blank sda1
+	# Something else has the port that the first torrent would have.
+	on $CLIENT opentracker -p 6881 -P 6881 -d "$PWD/tracker-sda1" -w /whitelist.txt >/dev/null 2>&1 3>&- &
+	for _ in $(seq 50); do on $CLIENT bash -c "echo >/dev/tcp/127.0.0.1/6881" 2>/dev/null && break; sleep 0.1; done
 	on $CLIENT ezio >log/leecher 2>&1 3>&- &
 	on $CLIENT ezio_add_torrent.py -c 6 -u 5 "$BTZONE/lab/sda1.torrent" $DEV
 	TERM=linux on $CLIENT script -qec "ezio_ui.py -w 1 -l 1" typescript </dev/null >screen

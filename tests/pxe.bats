@@ -26,12 +26,22 @@ disk() {
 	head -c 8M /dev/urandom | dd of="$1" bs=1M seek=65 conv=notrunc status=none
 }
 
-# served N SOURCE: an ezio-seed of it; its torrent as the machine sees it is $AT, its peer $PEER.
+# served NAME...: one ezio-seed of the disks NAME.img. Their torrents as the machine sees them are in
+# $AT, the seed is its peer $PEER: the tracker would name 127.0.0.1, where it thinks the machine is.
 served() {
-	ezio-btfiles -q -s "$2" | ezio-mktorrent -q -n "image$1" > "$1.torrent"
-	seed "$1.torrent" "$2"
-	AT=http://10.0.2.2:${TRACKER##*:}/a.torrent
+	local n all=()
+	for n; do
+		ezio-btfiles -q -s "$n.img" | ezio-mktorrent -q -n "$n" > "$n.torrent"
+		all+=(-t "$n.torrent" -d "$n.img")
+	done
+	seed "${all[1]}" "${all[3]}" "${all[@]:4}"
+	AT=http://10.0.2.2:${TRACKER##*:}
 	PEER=10.0.2.2:$PEER_PORT
+}
+
+# receiver IMAGE FIELDS: what the seed knows of the machine
+receiver() {
+	curl -sf "$TRACKER/status.json" | jq -c --arg n "$1" ".torrents[] | select(.name == \$n) | .receivers[-1] | $2"
 }
 
 # machine OPTIONS...: a computer of 512 MiB that is off again within two minutes. Its console is in
@@ -43,16 +53,14 @@ machine() {
 }
 
 @test "netboot by PXE, iPXE and TFTP: two disks written, then power off" {
-	disk a.img
-	served a a.img
-	printf 'TORRENT=%s\nTARGET=/dev/vda   # the system\n' "$AT" > ezio.conf
-	PEERS=$PEER
-	head -c 20M /dev/urandom > b.img
-	served b b.img
+	disk system.img
+	head -c 20M /dev/urandom > data.img
+	served system data
+	printf 'TORRENT=%s/system.torrent\nTARGET=/dev/vda   # the larger one\n' "$AT" > ezio.conf
 	mkdir -p tftp/lab
-	cp b.torrent tftp/lab/data.torrent
+	curl -sf -H "Host: ${AT#http://}" "$TRACKER/data.torrent" > tftp/lab/data.torrent
 	printf "torrent='data.torrent' disk=/dev/vdb\n" >> ezio.conf
-	sed "s|^set config .*|set config lab/ezio.conf|; s|^set flags .*|set flags console=ttyS0 ezio.done=poweroff ezio.failed=poweroff ezio.args=--peer=$PEERS,--peer=$PEER,--seed-idle=0,--verify-after|" \
+	sed "s|^set config .*|set config lab/ezio.conf|; s|^set flags .*|set flags console=ttyS0 ezio.done=poweroff ezio.failed=poweroff ezio.args=--peer=$PEER,--seed-idle=0,--verify-after|" \
 		"$BATS_TEST_DIRNAME/../contrib/pxe/ezio.ipxe" > tftp/lab/ezio.ipxe
 	cp "$KERNEL/boot/vmlinuz-$VERSION" tftp/lab/vmlinuz
 	cp "$INITRD" tftp/lab/initrd.img
@@ -63,13 +71,16 @@ machine() {
 		-drive file=vda.img,format=raw,if=virtio -drive file=vdb.img,format=raw,if=virtio
 	grep -q 'ezio: done' console
 	grep -q 'reboot: Power down' console
-	cmp b.img vdb.img
-	ezio-verify -t a.torrent -d vda.img
+	cmp data.img vdb.img
+	ezio-verify -t system.torrent -d vda.img
 	# The disk is larger than the captured one: its GPT was moved.
 	sgdisk -v vda.img | grep -q 'No problems found'
 	dd if=vda.img of=got.img bs=1M skip=1 count=64 status=none
 	same_files got.img
-	cmp <(dd if=a.img bs=1M skip=65 count=8 status=none) <(dd if=vda.img bs=1M skip=65 count=8 status=none)
+	cmp <(dd if=system.img bs=1M skip=65 count=8 status=none) <(dd if=vda.img bs=1M skip=65 count=8 status=none)
+	# The seed knows who has what.
+	[ "$(receiver system '[.state, .device, .name]')" = '["done","/dev/vda","ezio-525400123456"]' ]
+	[ "$(receiver data '[.state, .device]')" = '["done","/dev/vdb"]' ]
 }
 
 @test "what fails is said on the console, tried again, and the disk is left alone" {
@@ -86,15 +97,17 @@ machine() {
 
 @test "a disk that is too small is refused, at once" {
 	head -c 6M /dev/urandom > a.img
-	served a a.img
+	served a
 	head -c 4M /dev/urandom > vda.img
 	cp vda.img before.img
 	machine -kernel "$KERNEL/boot/vmlinuz-$VERSION" -initrd "$INITRD" \
-		-append "console=ttyS0 ezio.torrent=$AT ezio.target=/dev/vda ezio.failed=poweroff" \
+		-append "console=ttyS0 ezio.torrent=$AT/a.torrent ezio.target=/dev/vda ezio.failed=poweroff" \
 		-netdev user,id=n -device virtio-net-pci,netdev=n -drive file=vda.img,format=raw,if=virtio
 	grep -q 'ezio-recv: refuse /dev/vda' console
 	grep -q 'ezio: FAILED with exit code 4' console
 	! grep -q 'trying again' console
+	[ "$(receiver a .state)" = '"refused"' ]
+	[[ "$(receiver a .reason)" == *"too small"* ]] || { receiver a .; false; }
 	cmp before.img vda.img
 }
 
@@ -124,10 +137,10 @@ machine() {
 # deploys INITRD: a machine that boots it writes its disk.
 deploys() {
 	head -c 6M /dev/urandom > a.img
-	served a a.img
+	served a
 	head -c 6M /dev/urandom > vda.img
 	machine -kernel "$KERNEL/boot/vmlinuz-$VERSION" -initrd "$1" \
-		-append "console=ttyS0 ezio.torrent=$AT ezio.target=/dev/vda ezio.args=--peer=$PEER,--seed-idle=0 ezio.failed=poweroff" \
+		-append "console=ttyS0 ezio.torrent=$AT/a.torrent ezio.target=/dev/vda ezio.args=--peer=$PEER,--seed-idle=0 ezio.failed=poweroff" \
 		-netdev user,id=n -device virtio-net-pci,netdev=n -drive file=vda.img,format=raw,if=virtio
 	cmp a.img vda.img
 	grep -q 'reboot: Power down' console

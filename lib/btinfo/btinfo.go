@@ -60,41 +60,49 @@ func (in *Info) End() int64 {
 
 // Map checks the records (ascending, no overlap, within the device) and indexes them.
 func (in *Info) Map() (*extent.Map, error) {
-	m, err := extent.New(in.Records)
-	if err != nil {
+	if _, err := in.size(); err != nil {
 		return nil, err
 	}
-	if m.Size() == 0 {
-		return nil, ErrEmpty
+	return extent.New(in.Records)
+}
+
+// size checks the records, and is how many bytes they have.
+func (in *Info) size() (int64, error) {
+	size, last, err := extent.Check(in.Records)
+	if err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		return 0, ErrEmpty
 	}
 	if in.BlockSize > 0 && in.BlocksTotal > math.MaxInt64/in.BlockSize {
-		return nil, fmt.Errorf("%d blocks of %d bytes do not fit 63 bits", in.BlocksTotal, in.BlockSize)
+		return 0, fmt.Errorf("%d blocks of %d bytes do not fit 63 bits", in.BlocksTotal, in.BlockSize)
 	}
-	if end := in.End(); end > 0 && m.End() > end {
-		return nil, fmt.Errorf("the last extent ends at %#x, beyond the device's end at %#x", m.End(), end)
+	if end := in.End(); end > 0 && last > end {
+		return 0, fmt.Errorf("the last extent ends at %#x, beyond the device's end at %#x", last, end)
 	}
-	return m, nil
+	return size, nil
 }
 
 // Check says whether the stream is whole and consistent: Map accepts the records and there is one
 // sum for each piece.
 func (in *Info) Check() error {
-	m, err := in.Map()
+	size, err := in.size()
 	if err != nil {
 		return err
 	}
 	if err := piece.CheckLength(in.PieceLength); err != nil {
 		return err
 	}
-	want := piece.Layout{Length: in.PieceLength, Size: m.Size()}.Count()
+	want := piece.Layout{Length: in.PieceLength, Size: size}.Count()
 	switch got := len(in.Pieces); {
 	case want > piece.MaxCount:
-		return fmt.Errorf("%d bytes in pieces of %d are more than %d pieces", m.Size(), in.PieceLength, piece.MaxCount)
+		return fmt.Errorf("%d bytes in pieces of %d are more than %d pieces", size, in.PieceLength, piece.MaxCount)
 	case got == 0:
 		return ErrNoHashes
 	case got != want:
 		return fmt.Errorf("%d sha1 lines, but %d bytes in pieces of %d need %d: the capture is incomplete",
-			got, m.Size(), in.PieceLength, want)
+			got, size, in.PieceLength, want)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 
 	"ezio/lib/extent"
@@ -25,7 +26,7 @@ const (
 // Read parses a whole stream. It reports the line at fault; it does not call Check, since a stream
 // without sums is of use to somebody who holds the source.
 func Read(r io.Reader) (*Info, error) {
-	p := parser{info: &Info{PieceLength: piece.Partclone}, seen: map[string]int64{}}
+	p := parser{info: &Info{PieceLength: piece.Partclone, Records: make([]extent.Extent, 0, expect(r))}, seen: map[string]int64{}}
 	br := bufio.NewReaderSize(r, 64<<10)
 	for {
 		line, err := br.ReadSlice('\n')
@@ -51,12 +52,31 @@ func Read(r io.Reader) (*Info, error) {
 	return p.finish()
 }
 
+// expect is how many records a file may hold, so that room for them is made at once; 0 when that cannot
+// be told.
+func expect(r io.Reader) int {
+	const (
+		record  = len("offset: \nlength: \n") + 2*32
+		enough  = 1 << 20 // whoever has more of them gets room as they come
+		unknown = 0
+	)
+	f, ok := r.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return unknown
+	}
+	fi, err := f.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
+		return unknown
+	}
+	return int(min(fi.Size()/int64(record)+1, enough))
+}
+
 type parser struct {
-	info    *Info
-	line    int
-	offsets []int64
-	lengths []int64
+	info    *Info            // its Records have offset, length or both
+	offsets int              // said so far
+	lengths int              // likewise
 	seen    map[string]int64 // numbers that may be said once
+	line    int
 }
 
 var partcloneMagic = []byte("partclone-image")
@@ -64,10 +84,10 @@ var partcloneMagic = []byte("partclone-image")
 func (p *parser) add(line []byte) error {
 	// Nearly every line is one of these two.
 	if value, ok := bytes.CutPrefix(line, []byte("offset: ")); ok {
-		return p.record(&p.offsets, bytes.TrimSpace(value))
+		return p.offset(bytes.TrimSpace(value))
 	}
 	if value, ok := bytes.CutPrefix(line, []byte("length: ")); ok {
-		return p.record(&p.lengths, bytes.TrimSpace(value))
+		return p.length(bytes.TrimSpace(value))
 	}
 	switch {
 	case len(line) == 0:
@@ -82,9 +102,9 @@ func (p *parser) add(line []byte) error {
 	value = bytes.TrimSpace(value)
 	switch string(key) {
 	case "offset":
-		return p.record(&p.offsets, value)
+		return p.offset(value)
 	case "length":
-		return p.record(&p.lengths, value)
+		return p.length(value)
 	case "sha1":
 		return p.sum(value)
 	case "block_size":
@@ -105,17 +125,40 @@ func (p *parser) add(line []byte) error {
 	return nil
 }
 
-// record appends one offset or length: hexadecimal digits, any number of them, within 63 bits.
-func (p *parser) record(list *[]int64, value []byte) error {
-	if len(*list) >= maxRecords {
-		return fmt.Errorf("more than %d records", maxRecords)
-	}
-	n, err := extent.ParseHex(value)
+func (p *parser) offset(value []byte) error {
+	e, n, err := p.record(p.offsets, value)
 	if err != nil {
 		return err
 	}
-	*list = append(*list, n)
+	e.Offset = n
+	p.offsets++
 	return nil
+}
+
+func (p *parser) length(value []byte) error {
+	e, n, err := p.record(p.lengths, value)
+	if err != nil {
+		return err
+	}
+	e.Length = n
+	p.lengths++
+	return nil
+}
+
+// record reads an offset or length, hexadecimal digits, any number of them, within 63 bits, and finds
+// the record that it belongs to.
+func (p *parser) record(i int, value []byte) (*extent.Extent, int64, error) {
+	if i >= maxRecords {
+		return nil, 0, fmt.Errorf("more than %d records", maxRecords)
+	}
+	n, err := extent.ParseHex(value)
+	if err != nil {
+		return nil, 0, err
+	}
+	if i == len(p.info.Records) {
+		p.info.Records = append(p.info.Records, extent.Extent{})
+	}
+	return &p.info.Records[i], n, nil
 }
 
 func (p *parser) sum(value []byte) error {
@@ -149,15 +192,11 @@ func (p *parser) number(key string, value []byte, to *int64) error {
 }
 
 func (p *parser) finish() (*Info, error) {
-	if len(p.offsets) != len(p.lengths) {
-		return nil, fmt.Errorf("torrent.info has %d offsets and %d lengths: it is incomplete", len(p.offsets), len(p.lengths))
+	if p.offsets != p.lengths {
+		return nil, fmt.Errorf("torrent.info has %d offsets and %d lengths: it is incomplete", p.offsets, p.lengths)
 	}
-	if len(p.offsets) == 0 {
+	if p.offsets == 0 {
 		return nil, ErrEmpty
-	}
-	p.info.Records = make([]extent.Extent, len(p.offsets))
-	for i := range p.offsets {
-		p.info.Records[i] = extent.Extent{Offset: p.offsets[i], Length: p.lengths[i]}
 	}
 	return p.info, nil
 }

@@ -122,7 +122,7 @@ func (t Tool) Run(ctx context.Context, args []string, stdin io.Reader, stdout, s
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Main alone ends the process
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
-			return Usagef("%v", err).WithHint("%s --help", t.Name)
+			return t.wrongUsage(err)
 		},
 		CustomAppHelpTemplate: helpTemplate,
 		Action: func(c *cli.Context) error {

@@ -105,6 +105,30 @@ func TestToolRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestWrongUsageIsSaidPlainly(t *testing.T) {
+	tool := Tool{Name: "ezio-x", Action: func(*Call) error { return nil }, Flags: []cli.Flag{
+		&cli.IntFlag{Name: "count", Aliases: []string{"n"}}, &cli.DurationFlag{Name: "idle"}, SizeFlag("size", ""), RateFlag("rate", ""),
+	}}
+	for line, want := range map[string]string{
+		"--nope":      "unknown option --nope",
+		"-Z":          "unknown option -Z",
+		"--nope=x":    "unknown option --nope",
+		"--count":     "--count needs a value",
+		"-n x":        `-n: "x" is not a whole number`,
+		"--idle 5":    `--idle: "5" is not a time such as 90s, 15m or 2h`,
+		"--size x":    `--size: "x" is not a size such as 4096, 4M or 16MiB`,
+		"--rate 5":    `--rate: "5" is less than 64 KiB a second`,
+		"--quiet=lie": `--quiet: "lie" is not a value for it: it takes none`,
+		"-vvq":        "--quiet and --verbose exclude each other",
+	} {
+		var out, errs bytes.Buffer
+		err := tool.Run(context.Background(), append([]string{"ezio-x"}, strings.Fields(line)...), nil, &out, &errs)
+		if Code(err) != Usage || err.Error() != want || out.Len()+errs.Len() > 0 {
+			t.Errorf("%q: %v, want %s; printed %q %q", line, err, want, out.String(), errs.String())
+		}
+	}
+}
+
 func TestWriteFileIsWholeOrNotAtAll(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.torrent")

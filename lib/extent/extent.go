@@ -50,12 +50,9 @@ type Map struct {
 	size    int64   // image bytes
 }
 
-// New checks a list of extents and indexes it. Empty extents are legal in a list (partclone's
-// 2017 fork begins with one, and a torrent may hold empty files) and carry no byte, so the Map
-// leaves them out. The error is a *BadExtentError.
-func New(list []Extent) (*Map, error) {
-	m := &Map{extents: make([]Extent, 0, len(list)), starts: make([]int64, 0, len(list))}
-	end := int64(0)
+// Check says whether New would take a list, and if so how many bytes its extents have and where the last
+// one ends. The error is a *BadExtentError.
+func Check(list []Extent) (size, end int64, err error) {
 	for i, e := range list {
 		reason := ""
 		switch {
@@ -69,15 +66,29 @@ func New(list []Extent) (*Map, error) {
 			reason = fmt.Sprintf("begins before %#x, where an earlier extent ends", end)
 		}
 		if reason != "" {
-			return nil, &BadExtentError{Index: i, Extent: e, Reason: reason}
+			return 0, 0, &BadExtentError{Index: i, Extent: e, Reason: reason}
 		}
 		end = e.End()
+		size += e.Length // cannot overflow: the sum is at most end
+	}
+	return size, end, nil
+}
+
+// New checks a list of extents and indexes it. Empty extents are legal in a list (partclone's
+// 2017 fork begins with one, and a torrent may hold empty files) and carry no byte, so the Map
+// leaves them out. The error is a *BadExtentError.
+func New(list []Extent) (*Map, error) {
+	if _, _, err := Check(list); err != nil {
+		return nil, err
+	}
+	m := &Map{extents: make([]Extent, 0, len(list)), starts: make([]int64, 0, len(list))}
+	for _, e := range list {
 		if e.Length == 0 {
 			continue
 		}
 		m.extents = append(m.extents, e)
 		m.starts = append(m.starts, m.size)
-		m.size += e.Length // cannot overflow: the sum is at most end
+		m.size += e.Length
 	}
 	return m, nil
 }

@@ -31,6 +31,9 @@ func ParseHex[T string | []byte](s T) (int64, error) {
 	}
 	var n uint64
 	zeros := 0 // most of the 32 digits that partclone prints
+	for zeros+8 < len(s) && string(s[zeros:zeros+8]) == "00000000" {
+		zeros += 8
+	}
 	for zeros < len(s) && s[zeros] == '0' {
 		zeros++
 	}

@@ -73,7 +73,8 @@ func parseFiles(raw []byte) ([]extent.Extent, error) {
 	}
 	const entry = len(fileFront+"4096"+fileMiddle+"32:"+fileBack) + 32
 	list := make([]extent.Extent, 0, len(raw)/entry+1)
-	for s := (scanner{b: raw, pos: 1}); raw[s.pos] != 'e'; {
+	s := scanner{b: raw, pos: 1}
+	for raw[s.pos] != 'e' {
 		length, name, n, ok := takeFile(raw[s.pos:])
 		if !ok {
 			from := s.pos

@@ -63,9 +63,6 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctl := http.NewResponseController(w)
-	// The server's limits on reading a request and on an answer would end the stream: nothing more is
-	// read, and each event has a limit of its own.
-	_ = ctl.SetReadDeadline(time.Time{})
 	for {
 		d := p.data(r)
 		html, err := render("body", d)
@@ -73,6 +70,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			p.cfg.Log.Error("render page", "err", err)
 			return
 		}
+		// The server's limit on answers would end the stream: each event has its own.
 		_ = ctl.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, err := w.Write(event("page", html)); err != nil || ctl.Flush() != nil {
 			return

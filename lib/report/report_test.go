@@ -185,6 +185,18 @@ func TestClientLeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// Nobody sends a report elsewhere by a redirect.
+func TestClientIsNotRedirected(t *testing.T) {
+	ours := &seed{rule: func(int) (int, string) { return 200, `{}` }}
+	away := httptest.NewServer(http.RedirectHandler(start(t, ours), http.StatusTemporaryRedirect))
+	defer away.Close()
+	c := NewClient(Config{Report: good, URLs: func() []string { return []string{away.URL + Path} }})
+	c.Last(context.Background())
+	if ours.heard() != 0 || !c.Standing().At.IsZero() {
+		t.Errorf("%d reports went elsewhere", ours.heard())
+	}
+}
+
 // One that is only busy, or lies, is asked again; nothing of it is believed.
 func TestClientBearsWithBusyServers(t *testing.T) {
 	busy := &seed{rule: func(int) (int, string) { return 503, "" }}

@@ -359,6 +359,19 @@ func TestUnfinishedAreCounted(t *testing.T) {
 	if a := l.report(1, report.Done, size); a.Unfinished != 0 || a.Interval != 1 {
 		t.Errorf("%+v, want none", a)
 	}
+	// Who has just been heard of by the tracker counts, and who has fallen silent does not.
+	l.announce(4, 9, tracker.Joined)
+	l.r.Hear(l.seen.Announced)
+	if a := l.report(1, report.Done, size); a.Unfinished != 1 {
+		t.Errorf("%d, want the newcomer", a.Unfinished)
+	}
+	l.announce(4, 9, tracker.Gone)
+	l.report(5, report.Receiving, 10)
+	l.look()
+	l.now = l.now.Add(time.Minute)
+	if a := l.report(1, report.Done, size); a.Unfinished != 0 {
+		t.Errorf("%d, want none: one has left, the other is silent", a.Unfinished)
+	}
 }
 
 func TestHistoryCoversAllTime(t *testing.T) {
@@ -369,8 +382,8 @@ func TestHistoryCoversAllTime(t *testing.T) {
 		t.Fatalf("%d points", n)
 	}
 	for i := 1; i < len(h); i++ {
-		if h[i].At <= h[i-1].At {
-			t.Fatalf("point %d at %v after %v", i, h[i].At, h[i-1].At)
+		if d := h[i].At - h[i-1].At; d < 8 || d > 32 {
+			t.Fatalf("point %d is %v s after the one before", i, d)
 		}
 	}
 	if last := h[len(h)-1]; last.At < 4950 || last.Up < 49 || last.Up > 51 {

@@ -32,8 +32,10 @@ const (
 	// Who has taken less than this, in bytes, and brought nothing, when it stops to take anything, was
 	// of little use.
 	littleUse = 1 << 20
-	// From one address so many may be idle.
-	maxIdle = 8
+	// From one address so many may be idle, and so many there may be at all: a router may stand between
+	// us and a classroom.
+	maxIdle    = 8
+	maxFromOne = 32
 )
 
 // maxPeers is how many connections there may be, given how many descriptors.
@@ -83,9 +85,12 @@ func (l *loop) prefers(c *conn) bool {
 // makeRoom says whether a newcomer has a place, and for that may end a connection of no use. Where
 // there is a choice it is one of the address that has most such connections.
 func (l *loop) makeRoom(c *conn, now time.Time) bool {
-	idle, incoming := map[netip.AddrPort]int{}, 0
+	idle, incoming, same := map[netip.AddrPort]int{}, 0, 0
 	var list []*conn
 	for _, o := range l.conns {
+		if o.who == c.who {
+			same++
+		}
 		if !o.outgoing {
 			incoming++
 		}
@@ -95,13 +100,13 @@ func (l *loop) makeRoom(c *conn, now time.Time) bool {
 		}
 	}
 	full := len(l.conns) >= l.s.cfg.MaxPeers || !c.outgoing && incoming >= l.s.cfg.MaxPeers-l.s.cfg.MaxPeers/dialedShare
-	crowd := idle[c.who] >= maxIdle
+	crowd := idle[c.who] >= maxIdle || same >= maxFromOne
 	if !full && !crowd {
 		return true
 	}
 	var victim *conn
 	for _, o := range list {
-		if crowd && o.who != c.who || !crowd && !c.outgoing && o.outgoing || l.idle(o, now) < patience(o) {
+		if crowd && o.who != c.who || !crowd && !c.outgoing && o.outgoing || l.idle(o, now) < grace(o) {
 			continue
 		}
 		if victim == nil || idle[o.who] > idle[victim.who] ||
@@ -128,7 +133,7 @@ func (l *loop) idle(c *conn, now time.Time) time.Duration {
 	return max(1, now.Sub(c.joined))
 }
 
-func patience(c *conn) time.Duration {
+func grace(c *conn) time.Duration {
 	if c.moved.Load() == 0 {
 		return uselessAfter
 	}

@@ -20,6 +20,7 @@ const (
 	maxBlock = 256 << 10
 
 	handshakeTimeout = 5 * time.Second
+	firstTimeout     = 30 * time.Second  // for the first message
 	idleTimeout      = 150 * time.Second // BEP 3: peers send something every two minutes
 	keepAliveEvery   = 60 * time.Second
 	maxControl       = 256 << 10 // bytes of messages, besides those of all pieces, for a peer that does not read

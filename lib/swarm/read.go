@@ -43,15 +43,17 @@ func (m meter) Read(p []byte) (int, error) {
 
 func (c *conn) read() error {
 	r := wire.NewReader(meter{c}, wire.Limits{Pieces: len(c.s.torrent.Pieces), MaxBlock: maxBlock})
+	patience := firstTimeout
 	unasked, talk := 0, newChatter(len(c.s.torrent.Pieces))
 	for {
-		if err := c.nc.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := c.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		m, err := r.Next()
 		if err != nil {
 			return err
 		}
+		patience = idleTimeout
 		if m.Type == wire.Piece {
 			ok, err := c.readBlock(r, m.Block)
 			if err != nil {

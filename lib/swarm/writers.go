@@ -40,7 +40,7 @@ type received struct {
 
 const (
 	maxWriters = 8
-	behind     = 5 * time.Millisecond // a piece that waited so long calls for another writer
+	behind     = 20 * time.Millisecond // a piece that waited so long calls for another writer
 )
 
 func newWriters(s *Swarm) *writers {

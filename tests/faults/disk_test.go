@@ -331,8 +331,15 @@ func TestBadSectorOnTheSeed(t *testing.T) {
 	must(t, dropped(dev))
 	target := im.blankFile(t)
 	r := recv(t, s.url, target, "--force")
-	until(t, 20*time.Second, "all but one piece", func() bool {
-		return count(im.right(readFile(t, target))) == len(im.t.Pieces)-1
+	var right []bool
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("right: %v", right)
+		}
+	})
+	until(t, 60*time.Second, "all but one piece", func() bool {
+		right = im.right(readFile(t, target))
+		return count(right) == len(im.t.Pieces)-1
 	})
 	until(t, 10*time.Second, "the seed names the place", func() bool {
 		return strings.Contains(s.err.String(), fmt.Sprintf("piece %d is not served any more: read %s at 0x", piece, dev))

@@ -9,9 +9,7 @@ package page
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,27 +153,6 @@ func (l *lab) recv(name, target string, args ...string) *program {
 func (l *lab) same(name string) {
 	l.t.Helper()
 	sh(l.t, fmt.Sprintf("cmp %s/sda1.img %[1]s/%s/sda1.img", l.dir, name))
-}
-
-// A standing is the part of /status.json that the tests look at.
-type standing struct {
-	Torrents []struct {
-		Receivers []struct{ Name, State, Reason, Address string }
-	}
-}
-
-func (l *lab) status() (s standing) {
-	l.t.Helper()
-	c, err := net.Dial("tcp", "10.0.0.1:6969")
-	must(l.t, err)
-	defer c.Close()
-	fmt.Fprint(c, "GET /status.json HTTP/1.0\r\nHost: seed\r\n\r\n")
-	var b bytes.Buffer
-	_, err = b.ReadFrom(c)
-	must(l.t, err)
-	_, body, _ := bytes.Cut(b.Bytes(), []byte("\r\n\r\n"))
-	must(l.t, json.Unmarshal(body, &s))
-	return s
 }
 
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -46,5 +46,6 @@ install() {
 	inst_simple "$pxe/deploy" /usr/lib/ezio/deploy
 	inst_simple "$pxe/udhcpc" /usr/lib/ezio/udhcpc
 	inst_hook cmdline 20 "$moddir/cmdline.sh"
-	inst_hook pre-mount 20 "$moddir/pre-mount.sh"
+	inst_hook initqueue/settled 20 "$moddir/deploy.sh"
+	inst_hook pre-mount 20 "$moddir/deploy.sh"
 }
