@@ -30,7 +30,7 @@ FAULTS_RACE  := TestTwentyDeployments
 FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
 FUZZTIME    ?= 20s
 
-.PHONY: all build demo test unit bats page test-faults faults-short interop bench lint fuzz doc install install-pxe uninstall package test-package clean
+.PHONY: all build demo test unit bats page test-faults faults-short interop test-pxe bench lint fuzz doc install install-pxe uninstall package test-package clean
 
 all: build
 
@@ -52,7 +52,7 @@ unit:
 	$(GO) test -race ./...
 
 bats: build
-	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats,$(wildcard tests/*.bats))
+	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats tests/pxemore.bats,$(wildcard tests/*.bats))
 
 # The seed's page in headless Chromium, beside a real swarm. EZIO_SHOTS=DIR keeps screenshots.
 page: build
@@ -75,6 +75,11 @@ faults-short: build
 interop: build
 	tests/needs interop
 	bats --timing tests/interop.bats
+
+# More machines that netboot in qemu: by dnsmasq, ISC DHCP, dracut and initramfs-tools. Takes minutes.
+test-pxe: build
+	tests/needs test
+	BATS_TEST_TIMEOUT=300 bats --timing tests/pxemore.bats
 
 # Swarms in network namespaces with limited links, ours beside others: see tests/bench.
 bench: build

@@ -26,7 +26,8 @@ func (r *Reporter) Split(key string, names []string) []*Reporter {
 	for i, name := range names {
 		l := &Reporter{tool: r.tool, quiet: r.quiet, show: r.show, interval: r.interval, mu: r.mu}
 		if len(names) > 1 {
-			l.tool = prefix(r.tool, printable(name))
+			l.name = printable(name)
+			l.tool = prefix(r.tool, l.name)
 		}
 		switch show := r.show.(type) {
 		case *events:
@@ -42,6 +43,14 @@ func (r *Reporter) Split(key string, names []string) []*Reporter {
 		lanes[i] = l
 	}
 	return lanes
+}
+
+// unnamed is a line without the job's name at its beginning, which is put there anyway.
+func (r *Reporter) unnamed(line string) string {
+	if r.name == "" {
+		return line
+	}
+	return strings.TrimPrefix(line, r.name+": ")
 }
 
 // joint is one bar for several jobs. The Reporters' common lock is held over each call.
@@ -126,7 +135,7 @@ func (r *Reporter) Fail(err error, hint string) {
 		return
 	}
 	r.Error(err, hint)
-	line := prefix(r.tool, oneLine(err.Error()))
+	line := prefix(r.tool, r.unnamed(oneLine(err.Error())))
 	if hint != "" {
 		line += "\nhint: " + oneLine(hint)
 	}

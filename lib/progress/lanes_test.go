@@ -63,7 +63,7 @@ func TestSplitLines(t *testing.T) {
 			l.Start("receiving", fixed(Sample{Done: int64(i) * mib, Total: 2 * mib}), nil)
 			time.Sleep(100 * time.Millisecond)
 		}
-		lanes[0].Printf("a note")
+		lanes[0].Printf("/dev/sda1: a note")
 		time.Sleep(1300 * time.Millisecond)
 		lanes[0].Stop()
 		time.Sleep(time.Second)

@@ -69,6 +69,7 @@ type display interface {
 // Start for what a phase's end waits for.
 type Reporter struct {
 	tool     string
+	name     string // of one job among several, which tool ends with
 	quiet    bool
 	show     display
 	events   *events // nil unless the mode is JSON
@@ -266,7 +267,7 @@ func (r *Reporter) Printf(format string, args ...any) {
 	line := printable(strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.show.note(prefix(r.tool, line))
+	r.show.note(prefix(r.tool, r.unnamed(line)))
 }
 
 // Err is the first error met in writing events, after which no more are written. What is meant
