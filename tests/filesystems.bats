@@ -202,6 +202,16 @@ fat() {
 	same "$(small)" fuse grub-mount
 }
 
+@test "swap: its header, with UUID and label" {
+	make 64M mkswap -q -L pages
+	deploy swap
+	diff <(swaplabel e.img) <(swaplabel "$DEV")
+	[ "$(blkid -p -s LABEL -o value "$DEV")" = pages ]
+	# and nothing else
+	[ "$(grep -c '^offset' info)" = 1 ]
+	! cmp -s e.img "$DEV"
+}
+
 @test "encrypted and damaged: every block, and a line that says why" {
 	truncate -s 32M e.img
 	echo secret | cryptsetup luksFormat -q --pbkdf pbkdf2 --iter-time 50 --key-file - e.img

@@ -212,10 +212,10 @@ func TestEveryBlock(t *testing.T) {
 		}
 		everything(t, path, "beyond the disk's")
 	})
-	t.Run("swap", func(t *testing.T) {
+	t.Run("no program", func(t *testing.T) {
 		path, _ := noise(t, "disk", 8<<20)
-		fstest.Run(t, "mkswap", path)
-		everything(t, path, "swap: partclone has no program for it")
+		fstest.Run(t, "mkfs.cramfs", t.TempDir(), path)
+		everything(t, path, "cramfs: partclone has no program for it")
 	})
 	t.Run("damaged", func(t *testing.T) {
 		path := fstest.Named(t, "ext4-4k").Make(t)
@@ -419,6 +419,29 @@ func TestWrittenMeanwhile(t *testing.T) {
 		opt.Force, opt.Log = true, said.log
 		if _, err := Source(t.Context(), source, opt); err != nil || !strings.Contains(said.String(), "warning") {
 			t.Errorf("%s, with force: %v, said %q", source, err, &said)
+		}
+	}
+}
+
+// Of swap only the header is captured, which holds UUID and label, whatever the size of a page; with Raw
+// all of it.
+func TestSwap(t *testing.T) {
+	for _, page := range []int64{4096, 65536} {
+		path, b := noise(t, "disk", 8<<20)
+		fstest.Run(t, "mkswap", "-q", "-L", "pages", "-p", fmt.Sprint(page), path)
+		var said lines
+		info, err := Source(t.Context(), path, Options{Log: said.log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(info.Records, []extent.Extent{{Length: page}}) || info.Filesystem != "swap" || info.DeviceSize != int64(len(b)) {
+			t.Errorf("pages of %d: %+v", page, info)
+		}
+		if !strings.Contains(said.String(), "header only") {
+			t.Errorf("said %q", &said)
+		}
+		if info, err = Source(t.Context(), path, Options{Raw: true}); err != nil || info.Records[0].Length != int64(len(b)) {
+			t.Errorf("raw: %+v, %v", info.Records, err)
 		}
 	}
 }

@@ -14,8 +14,10 @@ import (
 	"ezio/lib/partition"
 )
 
-// raw is partclone's name for what has no filesystem (partclone.dd).
-const raw = "raw"
+const (
+	raw  = "raw"  // partclone's name for what has no filesystem (partclone.dd)
+	swap = "swap" // blkid's; partclone knows none
+)
 
 // A MapError says that the used blocks of a source could not be told although the caller had said
 // which filesystem it holds. Options.Raw captures it all the same.
@@ -66,6 +68,8 @@ func detect(ctx context.Context, src *disk.Source, opt Options) (*plan, error) {
 		return nil, err
 	case ambiguous(src, probe):
 		return nil, fmt.Errorf("it holds both %s and a partition table (%s)", probe.Type, probe.PartitionTable)
+	case probe.Type == swap:
+		return planSwap(src, opt)
 	case probe.Type != "":
 	case isTable(probe.PartitionTable):
 		return planDisk(ctx, src, opt)
@@ -79,6 +83,17 @@ func detect(ctx context.Context, src *disk.Source, opt Options) (*plan, error) {
 		return nil, fmt.Errorf("%s: %w", probe.Type, err)
 	}
 	return p, nil
+}
+
+// planSwap takes of a swap area what it is known by.
+func planSwap(src *disk.Source, opt Options) (*plan, error) {
+	list, err := swapHeader(src)
+	if err != nil {
+		return nil, err
+	}
+	opt.log("%s: swap: capturing its header only, so UUID and label", src.Path())
+	page := list[0].Length
+	return &plan{extents: list, blockSize: page, blocks: src.Size() / page, deviceSize: src.Size(), filesystem: swap}, nil
 }
 
 // isTable knows blkid's names of the tables that planDisk reads. PMBR is a protective MBR with no GPT

@@ -146,9 +146,9 @@ func planPart(ctx context.Context, src *disk.Source, part partition.Part, sector
 		return nil, "", errors.New("no filesystem recognised")
 	case ambiguous(window, probe):
 		return nil, "", fmt.Errorf("it holds both %s and a partition table (%s)", probe.Type, probe.PartitionTable)
-	case probe.Type == "swap":
+	case probe.Type == swap:
 		list, err := swapHeader(window)
-		return list, "swap", err
+		return list, swap, err
 	}
 	p, err := usedBlocks(ctx, window, probe.Type)
 	if err != nil {
