@@ -30,7 +30,7 @@ FAULTS_RACE  := TestTwentyDeployments
 FAULTS_SHORT := TestHonestDisk|TestWriteFailures|TestDiskDies|TestFileSystemFull|TestVerifyAfter|TestMalicious|TestTooSmall
 FUZZTIME    ?= 20s
 
-.PHONY: all build demo test unit bats page test-faults faults-short interop test-pxe bench lint fuzz doc install install-pxe uninstall package test-package clean
+.PHONY: all build demo test unit bats page test-faults faults-short interop test-pxe bench sim lint fuzz doc install install-pxe uninstall package test-package clean
 
 all: build
 
@@ -86,6 +86,10 @@ bench: build
 	tests/needs bench
 	cd tests/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench/ ./...
 	bin/bench/bench $(BENCH)
+
+# The real scheduler for 1 to 1,000 machines in virtual time: docs/simulation.md. Takes half an hour.
+sim:
+	$(GO) run ./tests/sim/simulate -svg docs/simulation.svg $(SIM)
 
 lint:
 	@fmt=$$(gofmt -l cmd lib tests); test -z "$$fmt" || { echo "gofmt: $$fmt"; exit 1; }

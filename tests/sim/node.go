@@ -141,8 +141,7 @@ func (n *node) act() {
 	if n.gone || r.now < n.stalled {
 		return
 	}
-	r.res.Acts++
-	for _, a := range n.sched.Act(r.clock()) {
+	for _, a := range n.decide() {
 		c := n.conns[a.Peer]
 		if c == nil {
 			continue // decided before the connection broke
@@ -170,6 +169,18 @@ func (n *node) act() {
 			r.say(c, event{kind: message, hop: uint8(a.Kind), block: wire.Block{Piece: int32(a.Piece)}, rate: a.Rate})
 		}
 	}
+}
+
+func (n *node) decide() []picker.Action {
+	r := n.run
+	r.res.Acts++
+	if !r.cfg.Measure {
+		return n.sched.Act(r.clock())
+	}
+	began := time.Now()
+	list := n.sched.Act(r.clock())
+	r.res.Deciding += time.Since(began)
+	return list
 }
 
 // hear takes a word from the other end of a connection.

@@ -105,3 +105,14 @@ func (cfg Config) Waited(i int) bool {
 	}
 	return n.Leave == 0 && n.Honest()
 }
+
+// Well says whether nothing is wrong with receiver i.
+func (cfg Config) Well(i int) bool {
+	var n Node
+	if cfg.Node == nil {
+		return true
+	}
+	n.Up, n.Down = cfg.Rate, cfg.Rate
+	cfg.Node(i, &n)
+	return n == Node{Up: cfg.Rate, Down: cfg.Rate}
+}

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 60, "random deployments to simulate")
+	seeds = flag.Int("seeds", 40, "random deployments to simulate")
 	first = flag.Uint64("first", 1, "the first seed")
 )
 

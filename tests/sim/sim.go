@@ -46,6 +46,7 @@ type Config struct {
 	Chunk      int32         // bytes in which links are shared (16 KiB)
 	Think      time.Duration // from an event to the decision it causes (100 microseconds)
 	Plain      bool          // every node schedules as plain rarest-first clients do
+	Measure    bool          // how long decisions take is measured, in real time
 
 	// Node changes one receiver, numbered from 1; nil leaves all alike.
 	Node func(i int, n *Node)
@@ -81,7 +82,7 @@ type Result struct {
 	Racks    []int64         // bytes that came into each rack from outside
 	Events   int
 	Acts     int           // decisions
-	Deciding time.Duration // real time of all decisions together; only if asked for by Measure
+	Deciding time.Duration // real time of all decisions together, if Config.Measure
 	Peers    int           // connections, of all nodes
 }
 
