@@ -149,14 +149,11 @@ test-package: package
 	tests/needs package
 	tests/package bin/packages
 
-# What initramfs are made with that deploy when they are booted: docs/pxe.md. /usr/lib/dracut and
-# /etc/initramfs-tools are the only places that those two look in.
-PXE := $(DESTDIR)$(PREFIX)/share/ezio/pxe
+# The parts of dracut and initramfs-tools for an initramfs that deploys: docs/pxe.md. They look in no
+# other places than these.
 install-pxe: install
-	install -d $(PXE) $(DESTDIR)/usr/lib/dracut/modules.d/90ezio $(DESTDIR)/etc/initramfs-tools/hooks \
+	install -d $(DESTDIR)/usr/lib/dracut/modules.d/90ezio $(DESTDIR)/etc/initramfs-tools/hooks \
 		$(DESTDIR)/etc/initramfs-tools/scripts/init-premount
-	install -m 755 contrib/pxe/deploy contrib/pxe/udhcpc contrib/pxe/init contrib/pxe/ezio-initramfs $(PXE)/
-	install -m 644 contrib/pxe/modules contrib/pxe/ezio.ipxe $(PXE)/
 	install -m 755 contrib/pxe/dracut/90ezio/*.sh $(DESTDIR)/usr/lib/dracut/modules.d/90ezio/
 	install -m 755 contrib/pxe/initramfs-tools/hooks/ezio $(DESTDIR)/etc/initramfs-tools/hooks/
 	install -m 755 contrib/pxe/initramfs-tools/scripts/init-premount/ezio $(DESTDIR)/etc/initramfs-tools/scripts/init-premount/

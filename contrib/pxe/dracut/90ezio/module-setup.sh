@@ -7,10 +7,10 @@
 # ezio_pxe: where the parts are that all kinds of initramfs share
 ezio_pxe() {
 	local d
-	for d in "$EZIO_PXE" /usr/share/ezio/pxe /usr/local/share/ezio/pxe; do
+	for d in "$EZIO_PXE" /usr/share/ezio/contrib/pxe /usr/local/share/ezio/contrib/pxe; do
 		[[ $d && -e $d/deploy ]] && echo "$d" && return
 	done
-	derror "ezio: there is no deploy in /usr/share/ezio/pxe: make install-pxe"
+	derror "ezio: there is no /usr/share/ezio/contrib/pxe/deploy: make install"
 	return 1
 }
 
