@@ -200,7 +200,7 @@ terminal() {
 	start ezio-seed -t lab.torrent -d lab.img --listen :0 --tracker-listen 127.0.0.1:0 --ui --exit-after 1
 	SEED=$PID
 	became ezio-seed.err 'ezio-recv -t http'
-	! grep -q $'\e' ezio-seed.err
+	! grep -q $'\e' ezio-seed.err || false
 	URL=$(grep -o 'http://[^ ]*torrent' ezio-seed.err)
 	recv one.img -q
 	wait "$SEED"

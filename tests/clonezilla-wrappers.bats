@@ -138,7 +138,7 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	on $SERVER kill -15 "$(cat log/ezio-seeder.pid)" # stop_bt_srv
 	for _ in $(seq 50); do [ -e run-$SERVER/127.0.0.1:50051 ] || break; sleep 0.1; done
 	[ ! -e run-$SERVER/127.0.0.1:50051 ]
-	! on $SERVER pgrep ezio
+	! on $SERVER pgrep ezio || false
 }
 
 @test "from a device: seeder -m raw-dev, leecher with ezio_cli.py on a small terminal" {
@@ -203,14 +203,14 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	[ "$(on $SERVER pgrep -f '^ezio ')" = "$first" ]
 	on $SERVER kill -9 $first
 	for _ in $(seq 50); do on $SERVER pgrep ezio-seed >/dev/null || break; sleep 0.1; done
-	! on $SERVER pgrep ezio-seed
+	! on $SERVER pgrep ezio-seed || false
 	seeder
 	seeder # while the one before is still ending
 	[ "$(ls -d run-$SERVER/127.0.0.1:50051/t.* | wc -l)" = 1 ]
 	[ "$(on $SERVER pgrep -c ezio-seed)" = 1 ]
 	[ "$(on $SERVER pgrep -f '^ezio ')" = "$(cat log/ezio-seeder.pid)" ]
 	on $SERVER ezio_shutdown.py
-	! on $SERVER pgrep ezio
+	! on $SERVER pgrep ezio || false
 	on $SERVER ezio_shutdown.py # nothing to do
 }
 

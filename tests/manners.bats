@@ -114,15 +114,15 @@ zsh_completes() {
 	ezio-btfiles -q -s e.img | ezio-mktorrent -q >a.torrent
 	seed a.torrent e.img
 	recv t.img >out 2>err
-	! grep -q ' peer=\| tracker=' err
+	! grep -q ' peer=\| tracker=' err || false
 	rm t.img
 	recv t.img -v >out 2>err
 	grep -q '^ezio-recv: peer joined peer=127.0.0.1:' err
-	! grep -q '^ezio-recv: debug:' err
+	! grep -q '^ezio-recv: debug:' err || false
 	rm t.img
 	recv t.img -vv >out 2>err
 	grep -q "^ezio-recv: debug: announced tracker=$TRACKER/announce" err
-	! grep -v '^ezio-recv: ' err
+	! grep -v '^ezio-recv: ' err || false
 	fails 2 ezio-recv -q -v -t a.torrent -d t.img
 }
 
@@ -147,7 +147,8 @@ ms() { echo $(($(date +%s%N) / 1000000)); }
 		"$@"
 		took=$(($(ms) - start))
 		echo "$bytes bytes: $took ms, at least $least"
-		[ "$took" -ge "$least" ] && [ "$took" -lt $((least * 3 + 5000)) ]
+		[ "$took" -ge "$least" ]
+		[ "$took" -lt $((least * 3 + 5000)) ]
 		ezio-verify -q -t a.torrent -d t.img
 		rm t.img
 	}
@@ -181,7 +182,7 @@ two_networks() {
 	ip -n $R route add 10.9.1.0/24 dev b2 metric 500 # the wrong way round, if it is asked for
 }
 
-received() { ip netns exec $R cat /sys/class/net/$1/statistics/rx_bytes; }
+sent() { ip netns exec $R cat /sys/class/net/$1/statistics/tx_bytes; }
 
 @test "--interface: what is heard, and where traffic goes" {
 	ext4 e.img
@@ -190,16 +191,17 @@ received() { ip netns exec $R cat /sys/class/net/$1/statistics/rx_bytes; }
 	ip netns exec $S ezio-seed -t a.torrent -d e.img --interface a1 --progress plain >seed.out 2>seed.err 3>&- &
 	echo $! >>pids
 	for _ in $(seq 100); do grep -q 10.9.1.1:6969 seed.err && break; sleep 0.1; done
-	! grep 10.9.2.1 seed.err
+	! grep 10.9.2.1 seed.err || false
 	# The page is at that interface's address, also for the machine itself, and nowhere else.
 	for ns in $S $R; do ip netns exec $ns curl -sf -o b.torrent http://10.9.1.1:6969/a.torrent; done
 	code=0; ip netns exec $R curl -s http://10.9.2.1:6969/ || code=$?; [ $code = 7 ]
 	code=0; ip netns exec $R curl -s telnet://10.9.2.1:6881 </dev/null || code=$?; [ $code = 7 ]
-	before1=$(received b1) before2=$(received b2)
+	before1=$(sent b1) before2=$(sent b2)
 	ip netns exec $R ezio-recv -t http://10.9.1.1:6969/a.torrent -d t.img --interface b2 --seed-idle 0
-	size=$(ezio-verify -q -t a.torrent -d t.img --progress json 2>&1 | jq -r 'select(.event == "done") | .bytes')
-	[ $(($(received b2) - before2)) -ge "$size" ]
-	[ $(($(received b1) - before1)) -lt 100000 ]
+	# What it sends is requests and acknowledgements, some thousands of bytes for each MiB.
+	[ $(($(sent b2) - before2)) -gt 20000 ]
+	[ $(($(sent b1) - before1)) -lt 5000 ]
+	ezio-verify -q -t a.torrent -d t.img
 	fails 1 ezio-recv -t a.torrent -d t.img --interface nosuch0
 	[[ $err == *"interface nosuch0: no such network interface"* ]]
 }

@@ -29,7 +29,8 @@ image() {
 	[ "$(wc -l < err)" -lt 10 ]
 	rm t.img
 	recv t.img -q > out 2> err
-	[ ! -s out ] && [ ! -s err ]
+	[ ! -s out ]
+	[ ! -s err ]
 }
 
 @test "json is one object a line on stdout, errors too" {
