@@ -115,12 +115,15 @@ func (t Tool) Run(ctx context.Context, args []string, stdin io.Reader, stdout, s
 		Description:     t.Text,
 		Version:         Version,
 		HideHelpCommand: true,
-		HideVersion:     true, // our own flag: the library's takes -v
-		Flags:           flags,
-		Reader:          stdin,
-		Writer:          stdout,
-		ErrWriter:       stderr,
-		ExitErrHandler:  func(*cli.Context, error) {}, // Main alone ends the process
+		// A path may hold a comma.
+		DisableSliceFlagSeparator: true,
+
+		HideVersion:    true, // our own flag: the library's takes -v
+		Flags:          flags,
+		Reader:         stdin,
+		Writer:         stdout,
+		ErrWriter:      stderr,
+		ExitErrHandler: func(*cli.Context, error) {}, // Main alone ends the process
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error {
 			return t.wrongUsage(err)
 		},

@@ -28,7 +28,7 @@ const (
 	// A connection that has brought and taken nothing for so long, and waits for nothing from us,
 	// makes place for another; one that never was of use, sooner.
 	idleAfter    = 30 * time.Second
-	uselessAfter = 3 * time.Second
+	uselessAfter = 2 * time.Second
 	// Who has taken less than this, in bytes, and brought nothing, when it stops to take anything, was
 	// of little use.
 	littleUse = 1 << 20

@@ -334,7 +334,7 @@ func besiege(t testing.TB, im *image, addr string, each, addresses int) {
 // from many: both stay within their memory, and honest machines get at least 80 % of what they get in
 // peace.
 func TestSiege(t *testing.T) {
-	im := newImage(t, 96, 256<<10)
+	im := newImage(t, 192, 256<<10)
 	peace := besieged(t, im, 0, 1)
 	for _, addresses := range []int{1, 250} {
 		t.Run(fmt.Sprintf("from %d", addresses), func(t *testing.T) {
