@@ -33,6 +33,7 @@ func main() {
 type options struct {
 	machines []int
 	pieces   int
+	rate     float64 // of a link, in Mbit/s
 	kinds    []string
 	svg      string
 	faults   int
@@ -45,6 +46,7 @@ func run(args []string, out io.Writer) error {
 	n := flags.String("n", "1,2,4,8,16,32,64,128,256,512,1000", "numbers of receivers")
 	kinds := flags.String("with", "flat,racks,plain", "networks: flat, racks of 32 behind a tenth; plain: rarest-first clients, flat")
 	flags.IntVar(&o.pieces, "pieces", 1000, "pieces of 256 KiB")
+	flags.Float64Var(&o.rate, "rate", 100, "links in Mbit/s")
 	flags.StringVar(&o.svg, "svg", "", "draw into this `file`")
 	from := flags.String("from", "", "read the table from this `file`")
 	flags.IntVar(&o.faults, "faults", 0, "so many random troubles instead")

@@ -39,13 +39,13 @@ type row struct {
 	took      time.Duration
 }
 
-// config is a deployment on links of 100 Mbit/s, as in `make bench`.
-func config(kind string, receivers, pieces int) sim.Config {
+// config is a deployment on links of so many Mbit/s, as in `make bench`.
+func config(kind string, receivers, pieces int, rate float64) sim.Config {
 	cfg := sim.Config{
 		Receivers: receivers,
 		Layout:    piece.Layout{Length: pieceBytes, Size: int64(pieces) * pieceBytes},
 		Block:     pieceBytes,
-		Rate:      12.5e6,
+		Rate:      rate * 1e6 / 8,
 		Latency:   500 * time.Microsecond,
 		Write:     5 * time.Millisecond,
 		Budget:    (64 << 20) / pieceBytes,
@@ -74,7 +74,7 @@ func table(o options, out io.Writer) (rows []row, err error) {
 			if kind == "racks" && n <= rack || kind == "plain" && n > mostPlain {
 				continue
 			}
-			r, e := measure(kind, n, o.pieces)
+			r, e := measure(kind, n, o.pieces, o.rate)
 			if e != nil {
 				err = errors.Join(err, fmt.Errorf("%s, %d receivers: %w", kind, n, e))
 				continue
@@ -112,8 +112,8 @@ func crossed(r row) string {
 	return fmt.Sprintf("%.2f", r.cross)
 }
 
-func measure(kind string, receivers, pieces int) (row, error) {
-	cfg := config(kind, receivers, pieces)
+func measure(kind string, receivers, pieces int, rate float64) (row, error) {
+	cfg := config(kind, receivers, pieces, rate)
 	var after runtime.MemStats
 	runtime.GC()
 	began := time.Now()
