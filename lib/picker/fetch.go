@@ -37,7 +37,7 @@ type source struct {
 type downlink struct {
 	gauge gauge
 	slots slots
-	fed   time.Time // when something was last asked for, or came
+	fed   time.Time // when it last carried a fair part of what it can
 }
 
 func (d *downlink) tick(since time.Duration, sources []*peer) {
@@ -152,7 +152,7 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 		q.src.given += int64(b.Length)
 		q.src.came, q.src.rests, q.src.naps = now, time.Time{}, 0
 		p.down.gauge.fresh += int64(b.Length)
-		q.src.used, p.down.fed = now, now
+		q.src.used = now
 		p.wake(q)
 	}
 	o := p.open.of[int(b.Piece)]
@@ -304,7 +304,6 @@ func (p *Picker) request(q *peer, o *open, b wire.Block) {
 	q.src.inflight = append(q.src.inflight, b)
 	q.src.bytes += int64(b.Length)
 	q.src.used, q.src.begun = p.now, true
-	p.down.fed = p.now
 	o.ask(b)
 	p.act(Action{Kind: Request, Peer: q.id, Block: b})
 }

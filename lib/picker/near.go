@@ -8,8 +8,8 @@ import "ezio/lib/piece"
 // rack of 32 with a tenth of their rate to the core. What one of them has fetched from outside, the
 // others should have from it. So of a far peer only such pieces are asked as no near one has, and of
 // those each is brought in by one machine, on which all agree without a word: the one whose key gives
-// the greatest number with the piece (rendezvous hashing, Thaler and Ravishankar 1998). Who has nothing
-// else to do at all asks for anything: the one that is to bring it may be slow, or gone.
+// the greatest number with the piece (rendezvous hashing, Thaler and Ravishankar 1998). Whose link has
+// had little to carry for a while asks for anything: the one that is to bring it may be slow, or gone.
 //
 // A seed that shows its pieces one by one is not far: what it shows, it shows to nobody else.
 type nearby struct {
@@ -23,6 +23,9 @@ type nearby struct {
 // farSources are how many far sources may serve us beside those that the downlink has room for: they
 // are what all near ones wait for.
 const farSources = 2
+
+// fedShare of what the downlink can carry is enough not to be starving.
+const fedShare = 0.25
 
 // joinNear counts a peer, and finds out again who brings in what.
 func (p *Picker) joinNear(q *peer, n int) {
@@ -76,7 +79,7 @@ func (p *Picker) barred(q *peer, i int) bool {
 	return p.near.any.Has(i) || !p.near.ours.Has(i)
 }
 
-// starving says whether nobody has been asked for anything for a while.
+// starving says whether little has come for a while.
 func (p *Picker) starving() bool {
 	if p.down.fed.IsZero() {
 		p.down.fed = p.now

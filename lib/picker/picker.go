@@ -335,6 +335,9 @@ func (p *Picker) tick(since time.Duration) {
 	p.waits = false
 	p.up.tick(since, p.next() != nil || p.bestGrant() != nil || p.offers.on && !p.offers.dry)
 	p.down.tick(since, p.order)
+	if r := p.down.gauge.rate(); r > 0 && r >= fedShare*p.down.gauge.best {
+		p.down.fed = p.now
+	}
 	p.tickOffers()
 	p.release()
 }

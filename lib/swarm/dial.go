@@ -118,14 +118,18 @@ func (l *loop) dial(now time.Time) {
 	if len(l.conns) >= l.s.cfg.MaxPeers {
 		return
 	}
-	outgoing := l.book.busy
-	for _, c := range l.conns {
-		if c.outgoing {
-			outgoing++
+	near, far := 0, 0 // that we dialed
+	for _, e := range l.book.order {
+		switch {
+		case !l.book.entries[e].dialing:
+		case l.segments.near(e.Addr()):
+			near++
+		default:
+			far++
 		}
 	}
 	banned := func(a netip.AddrPort) bool { return l.blame.banned(identity(a), now) }
-	for _, addr := range l.toDial(now, outgoing, banned) {
+	for _, addr := range l.toDial(now, near, far, banned) {
 		l.book.dialing(addr, now)
 		l.s.wg.Go(func() { l.s.connect(addr) })
 	}
@@ -138,19 +142,17 @@ const dialEnough = 24
 
 // toDial is whom to dial now, when so many were dialed already. Where some are on our own network
 // segment and some are not, those who are come first, and more of them: what they have need not come
-// over links that others share.
-func (l *loop) toDial(now time.Time, dialed int, banned func(netip.AddrPort) bool) []netip.AddrPort {
+// over links that others share. They take no places from the others: each has to bring something in.
+func (l *loop) toDial(now time.Time, near, far int, banned func(netip.AddrPort) bool) []netip.AddrPort {
 	room := l.s.cfg.MaxPeers - len(l.conns)
 	enough := min(dialEnough, l.s.cfg.MaxPeers)
-	far := func(a netip.AddrPort) bool { return !l.segments.near(a.Addr()) }
-	var list []netip.AddrPort
-	if slices.ContainsFunc(l.book.order, far) {
-		most := max(enough, l.s.cfg.MaxPeers/2)
-		list = l.book.due(now, min(room, most-dialed), func(a netip.AddrPort) bool { return far(a) || banned(a) })
+	isFar := func(a netip.AddrPort) bool { return !l.segments.near(a.Addr()) }
+	most := enough
+	if slices.ContainsFunc(l.book.order, isFar) {
+		most = max(enough, l.s.cfg.MaxPeers/2)
 	}
-	others := l.book.due(now, min(room, enough-dialed)-len(list), func(a netip.AddrPort) bool {
-		return banned(a) || slices.Contains(list, a)
-	})
+	list := l.book.due(now, min(room, most-near), func(a netip.AddrPort) bool { return isFar(a) || banned(a) })
+	others := l.book.due(now, min(room-len(list), enough-far), func(a netip.AddrPort) bool { return !isFar(a) || banned(a) })
 	return append(list, others...)
 }
 

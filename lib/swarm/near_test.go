@@ -40,6 +40,7 @@ func TestDialsLeavePlaces(t *testing.T) {
 		{"nobody is near", 0, 100, 0, 0, 0, dialEnough},
 		{"enough, and all are near", 100, 0, dialEnough, 0, 0, 0},
 		{"enough, but not of the near", 10, 100, 0, dialEnough, 10, 0},
+		{"many are near", 20, 100, 30, 5, 20, dialEnough - 5},
 	} {
 		l := &loop{book: newAddressBook(), segments: segments{near}, s: &Swarm{cfg: Config{MaxPeers: 128}}}
 		add := func(p netip.Prefix, n, dialed int) {
@@ -56,7 +57,7 @@ func TestDialsLeavePlaces(t *testing.T) {
 		add(near, c.near, c.dialedNear)
 		add(far, c.far, c.dialedFar)
 		gotNear, gotFar := 0, 0
-		for _, a := range l.toDial(time.Now(), c.dialedNear+c.dialedFar, nobody) {
+		for _, a := range l.toDial(time.Now(), c.dialedNear, c.dialedFar, nobody) {
 			if near.Contains(a.Addr()) {
 				gotNear++
 			} else {

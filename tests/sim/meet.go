@@ -75,7 +75,7 @@ func (n *node) dial() {
 	for _, m := range n.known {
 		switch {
 		case m.gone || n.connected(m):
-		case m.peers >= n.run.cfg.MaxPeers || n.peers >= n.run.cfg.MaxPeers || n.dialed >= n.run.cfg.Dials && (!n.near(m) || n.dialed >= n.run.cfg.MaxPeers/2):
+		case m.peers >= n.run.cfg.MaxPeers || n.peers >= n.run.cfg.MaxPeers || !n.near(m) && n.dialed >= n.run.cfg.Dials || n.near(m) && n.dialedNear >= n.run.cfg.MaxPeers/2:
 			later = append(later, m)
 		default:
 			n.run.connect(n, m)
@@ -134,7 +134,7 @@ func (r *run) connect(a, b *node) {
 	y := &conn{node: b, id: picker.ID(len(b.conns)), open: true, far: x}
 	x.far = y
 	x.dialed = true
-	a.dialed++
+	a.count(b, 1)
 	for _, c := range []*conn{x, y} {
 		c.node.conns = append(c.node.conns, c)
 		c.node.peers++
@@ -183,7 +183,7 @@ func (r *run) hangUp(c *conn) {
 		c.node.conns[c.id] = nil
 		c.node.peers--
 		if c.dialed {
-			c.node.dialed--
+			c.node.count(c.far.node, -1)
 		}
 		c.node.sched.Leave(c.id)
 		c.node.soon()
@@ -214,4 +214,13 @@ func (r *run) stall(n *node) {
 	n.stalled = r.now + n.cfg.For
 	n.up.block(n.stalled)
 	n.down.block(n.stalled)
+}
+
+// count counts a connection that n made.
+func (n *node) count(to *node, k int) {
+	if n.near(to) {
+		n.dialedNear += k
+	} else {
+		n.dialed += k
+	}
 }

@@ -42,30 +42,31 @@ const (
 
 // A node is one machine.
 type node struct {
-	run      *run
-	id       int
-	cfg      Node
-	rack     int
-	up, down *link
-	disk     *link
-	sched    scheduler
-	have     *piece.Bitfield
-	memory   map[int]*buffer
-	strikes  map[*node]int
-	conns    []*conn // by picker.ID; nil when it is over
-	peers    int
-	dialed   int     // of them, those that it made
-	known    []*node // addresses it has heard of and has no connection to
-	knows    map[*node]bool
-	joined   bool
-	gone     bool
-	stalled  time.Duration // until then
-	done     time.Duration
-	sent     int64
-	hungry   time.Duration // since when it could be given something and is not
-	fed      int64         // what its link had carried then
-	gained   time.Duration // when it last had a new piece
-	pending  bool          // an Act is due
+	run        *run
+	id         int
+	cfg        Node
+	rack       int
+	up, down   *link
+	disk       *link
+	sched      scheduler
+	have       *piece.Bitfield
+	memory     map[int]*buffer
+	strikes    map[*node]int
+	conns      []*conn // by picker.ID; nil when it is over
+	peers      int
+	dialed     int // of them, those that it made; in racks without those within its own
+	dialedNear int
+	known      []*node // addresses it has heard of and has no connection to
+	knows      map[*node]bool
+	joined     bool
+	gone       bool
+	stalled    time.Duration // until then
+	done       time.Duration
+	sent       int64
+	hungry     time.Duration // since when it could be given something and is not
+	fed        int64         // what its link had carried then
+	gained     time.Duration // when it last had a new piece
+	pending    bool          // an Act is due
 }
 
 // A conn is one end of a connection.
