@@ -63,8 +63,24 @@ became() {
 	seed lab.torrent lab.img --exit-after 1
 	fails 4 ezio-recv -q -t "$URL" -d full.img --name lab-01
 	recv full.img --name lab-01 --force
-	wait "$SEED"
+	code=0
+	wait "$SEED" || code=$?
+	[ "$code" = 0 ]
 	jq -e -s 'map(select(.event == "summary"))[0].torrents[0].receivers | length == 1 and .[0].attempts == 2 and .[0].state == "done"' ezio-seed.out
+}
+
+@test "one that was killed and finishes the second time is not missed" {
+	image lab 48M
+	seed lab.torrent lab.img --upload-limit 8MB --exit-after 1
+	start ezio-recv -t "$URL" -d one.img --listen :0 --name lab-01
+	KILLED=$PID
+	became ezio-seed.out '"name":"lab-01".*"state":"receiving"'
+	kill -9 "$KILLED"
+	recv one.img --name lab-01
+	code=0
+	wait "$SEED" || code=$?
+	cat ezio-seed.err
+	[ "$code" = 0 ]
 }
 
 @test "a killed receiver is missed; --exit-idle waits for those at work" {

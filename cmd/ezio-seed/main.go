@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			&ucli.BoolFlag{Name: "check", Usage: "hash the whole source before serving"},
 			&ucli.BoolFlag{Name: "ui", Usage: "show the receivers full-screen on the terminal; q ends the seed"},
 			&ucli.IntFlag{Name: "exit-after", Usage: "exit when `N` receivers have finished"},
-			&ucli.DurationFlag{Name: "exit-idle", Usage: "exit when nobody asked for anything for `DUR`"},
+			&ucli.DurationFlag{Name: "exit-idle", Usage: "exit when nobody was at work or asked for anything for `DUR`"},
 		}, limitFlags()...),
 		Action: func(c *cli.Call) error {
 			c, remarks, err := behind(c)

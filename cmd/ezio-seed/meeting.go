@@ -141,12 +141,15 @@ func (m *meetingPoint) seekOut(ctx context.Context, i int) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			still := map[[20]byte]bool{}
 			for _, r := range m.server.Receivers(i) {
 				if r.Live && r.Left > 0 && !told[r.ID] && now.Sub(r.FirstSeen) > comeYourself {
 					told[r.ID] = true
 					m.images[i].sw.AddPeers([]netip.AddrPort{r.Addr})
 				}
+				still[r.ID] = told[r.ID]
 			}
+			told = still
 		}
 	}
 }

@@ -100,15 +100,21 @@ func (s *session) until(ctx context.Context, after int, idle time.Duration) erro
 // look updates the rosters, tells what has become of receivers, and returns how many have finished
 // and whether one of our own kind is still at work, perhaps without asking for anything just now.
 func (s *session) look(now time.Time) (finished int, busy bool) {
+	known := map[string]roster.State{}
 	for i, im := range s.images {
 		im.roster.Update(now, s.seen(i))
 		st := im.roster.Status(now)
 		finished += st.Counts.Done
 		for _, v := range st.Receivers {
 			busy = busy || v.Reports && v.State.Underway() && v.State != roster.Slow
-			s.tell(st, v)
+			key := st.InfoHash + v.ID
+			known[key] = v.State
+			if was, old := s.known[key]; was != v.State {
+				s.r.Tell("receiver", progress.Fields{"torrent": st.InfoHash, "receiver": v}, news(v, !old))
+			}
 		}
 	}
+	s.known = known // whoever was forgotten is forgotten here too
 	return finished, busy
 }
 
@@ -125,20 +131,6 @@ func (s *session) seen(i int) roster.Seen {
 		seen.Connected = append(seen.Connected, roster.Peer{ID: p.ID, Addr: p.Addr, Have: have, Sent: p.Sent})
 	}
 	return seen
-}
-
-// tell says once what has become of a receiver.
-func (s *session) tell(t roster.Status, v roster.Receiver) {
-	key := t.InfoHash + v.ID
-	was, known := s.known[key]
-	if was == v.State {
-		return
-	}
-	if s.known == nil {
-		s.known = map[string]roster.State{}
-	}
-	s.known[key] = v.State
-	s.r.Tell("receiver", progress.Fields{"torrent": t.InfoHash, "receiver": v}, news(v, !known))
 }
 
 // news is a line about a receiver's new state, "" when people need not be told.

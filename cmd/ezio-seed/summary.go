@@ -3,8 +3,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -77,6 +79,10 @@ func table(all []roster.Status) string {
 func rows(list []roster.Receiver) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b roster.Receiver) int {
+		return cmp.Or(roster.Compare("state", a, b), roster.Compare("name", a, b))
+	})
 	fmt.Fprintln(w, "  receiver\taddress\tstate\ttime\trate\tdevice\t")
 	for _, v := range list {
 		rate := ""

@@ -70,7 +70,8 @@ type Roster struct {
 	mu      sync.Mutex
 	rows    []*row // in the order in which they came
 	byID    map[[20]byte]*row
-	began   time.Time // of the first Update
+	dropped map[[20]byte]time.Time // peer ids of earlier attempts, which the tracker still knows, and their last announces
+	began   time.Time              // of the first Update
 	seen    Seen
 	history history
 	sent    meter // of the seed
@@ -84,7 +85,7 @@ func New(cfg Config) *Roster {
 	if cfg.MaxPerAddr <= 0 {
 		cfg.MaxPerAddr = 256
 	}
-	return &Roster{cfg: cfg, byID: map[[20]byte]*row{}}
+	return &Roster{cfg: cfg, byID: map[[20]byte]*row{}, dropped: map[[20]byte]time.Time{}}
 }
 
 // Report takes a receiver's own account, which has been through report.Parse, and answers it. from
@@ -99,7 +100,7 @@ func (r *Roster) Report(now time.Time, from netip.Addr, p report.Report) (report
 	w := r.byID[id]
 	switch {
 	case w == nil:
-		if r.count(from) >= r.cfg.MaxPerAddr && !r.forget(func(w *row) bool { return w.addr.Addr() == from }) || !r.room() {
+		if r.count(from) >= r.cfg.MaxPerAddr && !r.forget(func(w *row) bool { return w.addr.Addr() == from && w.state.Unfinished() }) || !r.room() {
 			return report.Answer{}, errFull
 		}
 		w = r.add(id, now)
@@ -173,7 +174,13 @@ func (r *Roster) Hear(announced []tracker.Receiver) {
 }
 
 func (r *Roster) hear(announced []tracker.Receiver) {
+	still := map[[20]byte]time.Time{}
+	defer func() { r.dropped = still }()
 	for _, a := range announced {
+		if last, ok := r.dropped[a.ID]; ok && !a.LastSeen.After(last) {
+			still[a.ID] = last
+			continue
+		}
 		w := r.byID[a.ID]
 		if w == nil && r.room() {
 			w = r.add(a.ID, a.FirstSeen)
@@ -202,7 +209,9 @@ func (r *Roster) judge(now time.Time) {
 	}
 }
 
-// supersede drops attempts that came to nothing of machines that have come again.
+// supersede drops attempts that came to nothing of machines that have come again. A device is open to
+// one at a time: who reports from the same one is the same machine, and its silence need not be waited
+// for.
 func (r *Roster) supersede() {
 	latest := map[machine]*row{}
 	for _, w := range r.rows {
@@ -212,13 +221,21 @@ func (r *Roster) supersede() {
 	}
 	r.rows = slices.DeleteFunc(r.rows, func(w *row) bool {
 		m, ok := w.machine()
-		if !ok || latest[m] == w || w.connected || !w.state.Unfinished() {
+		if !ok || latest[m] == w || w.connected || w.state == Done || !w.reports() && !w.state.Unfinished() {
 			return false
 		}
 		latest[m].attempts = max(latest[m].attempts, w.attempts+1)
-		delete(r.byID, w.id)
+		r.drop(w)
 		return true
 	})
+}
+
+// drop forgets a row's peer id, also when the tracker names it again.
+func (r *Roster) drop(w *row) {
+	delete(r.byID, w.id)
+	if w.announced != nil {
+		r.dropped[w.id] = w.announced.LastSeen
+	}
 }
 
 func (r *Roster) add(id [20]byte, now time.Time) *row {
@@ -238,18 +255,20 @@ func (r *Roster) count(from netip.Addr) int {
 	return n
 }
 
-// room says whether there is room for one more row, at the cost of those that came to nothing.
+// room says whether there is room for one more row, at the cost of those that came to nothing or, where
+// there are none, of those that have been done for longest.
 func (r *Roster) room() bool {
-	return len(r.rows) < r.cfg.MaxRows || r.forget(func(*row) bool { return true })
+	return len(r.rows) < r.cfg.MaxRows || r.forget(func(w *row) bool { return w.state.Unfinished() }) ||
+		r.forget(func(w *row) bool { return w.state == Done })
 }
 
-// forget drops the oldest row that is eligible, and has ended without having finished.
+// forget drops the oldest row that is eligible, and not connected.
 func (r *Roster) forget(eligible func(*row) bool) bool {
-	i := slices.IndexFunc(r.rows, func(w *row) bool { return w.state.Unfinished() && !w.connected && eligible(w) })
+	i := slices.IndexFunc(r.rows, func(w *row) bool { return !w.connected && eligible(w) })
 	if i < 0 {
 		return false
 	}
-	delete(r.byID, r.rows[i].id)
+	r.drop(r.rows[i])
 	r.rows = slices.Delete(r.rows, i, i+1)
 	return true
 }

@@ -261,6 +261,21 @@ func TestSecondAttempt(t *testing.T) {
 	if len(s.Receivers) != 1 || s.Receivers[0].State != Done || s.Receivers[0].Attempts != 2 || s.Counts.Unfinished != 0 {
 		t.Errorf("%+v", s.Receivers)
 	}
+	// One that was killed in the middle and started again: its first announces are still known.
+	l.announce(4, 500, tracker.Joined)
+	l.report(4, report.Receiving, 500)
+	l.look()
+	l.pass(2, nil) // the tracker believes that it is alive, and so do we
+	l.is(4, Receiving, "")
+	once := said(5, report.Done, size)
+	once.Name = "lab-4"
+	if _, err := l.r.Report(l.now, lan(4), once); err != nil {
+		t.Fatal(err)
+	}
+	l.pass(3, nil)
+	if s := l.r.Status(l.now); len(s.Receivers) != 2 || s.Counts.Unfinished != 0 {
+		t.Errorf("%+v", s.Receivers)
+	}
 	// Another disk of the same machine is another receiver.
 	other := said(3, report.Failed, 0)
 	other.Name, other.Device = "lab-1", "/dev/sdb"
@@ -268,7 +283,7 @@ func TestSecondAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.look()
-	if s := l.r.Status(l.now); len(s.Receivers) != 2 || s.Counts.Unfinished != 1 {
+	if s := l.r.Status(l.now); len(s.Receivers) != 3 || s.Counts.Unfinished != 1 {
 		t.Errorf("%+v", s.Receivers)
 	}
 }
@@ -335,6 +350,13 @@ func TestBounded(t *testing.T) {
 	}
 	if err := try(6, 6, report.Receiving); err != errFull {
 		t.Errorf("a fifth: %v", err)
+	}
+	// A standing seed forgets who was done first, not who is at work.
+	if err := try(4, 4, report.Done); err != nil {
+		t.Fatal(err)
+	}
+	if err := try(6, 6, report.Receiving); err != nil || l.r.byID[peerID(4)] != nil {
+		t.Errorf("at the cost of one that is done: %v", err)
 	}
 	l.announce(7, 9, tracker.Joined)
 	l.seen.Connected = []Peer{{ID: peerID(8)}}
