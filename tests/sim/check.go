@@ -51,6 +51,9 @@ func (n *node) checkMemory() {
 // check: nobody starves while a source has nothing to do.
 func (n *node) check() {
 	r := n.run
+	if _, plain := n.sched.(*plain); plain {
+		return // what foreign clients do is not ours to answer for
+	}
 	if n.have.All() || !n.cfg.Honest() || n.down.sent != n.fed || r.now < n.stalled || n.down.free > r.now {
 		n.hungry, n.fed = r.now, n.down.sent
 		return
