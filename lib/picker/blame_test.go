@@ -50,6 +50,22 @@ func TestSilentSourcesGiveWay(t *testing.T) {
 	}
 }
 
+// Nobody is asked for anything any more after he has left, and nothing is kept open for him.
+func TestWhoLeftIsNotAsked(t *testing.T) {
+	p := newPicker(4, 10, piece.NewBitfield(4))
+	join(p, 1, all(4))
+	p.Leave(1) // before the picker came to it
+	if reqs := of(Request, p.Act(start)); len(reqs) > 0 || len(p.open.list) > 0 {
+		t.Fatalf("%d requests, %d open pieces", len(reqs), len(p.open.list))
+	}
+	join(p, 2, all(4))
+	p.Act(start)
+	p.Leave(2)
+	if reqs := of(Request, p.Act(start)); len(reqs) > 0 || len(p.open.list) > 0 {
+		t.Fatalf("%d requests, %d open pieces", len(reqs), len(p.open.list))
+	}
+}
+
 // A slow peer is not taken for silent.
 func TestSlowSourceKeepsItsWork(t *testing.T) {
 	p := newPicker(1, 10, piece.NewBitfield(1))

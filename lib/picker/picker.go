@@ -191,7 +191,9 @@ func (p *Picker) Leave(id ID) {
 	}
 	p.joinNear(q, -1)
 	delete(p.peers, id)
-	p.order = slices.DeleteFunc(p.order, func(x *peer) bool { return x == q })
+	gone := func(x *peer) bool { return x == q }
+	p.order = slices.DeleteFunc(p.order, gone)
+	p.awake = slices.DeleteFunc(p.awake, gone) // or a piece would be asked of nobody, for ever
 	p.wakeAll()
 }
 
