@@ -203,7 +203,7 @@ func (p *Picker) tellRoom() {
 		case q.src.choked && !full:
 			full, q.src.dry = !room, false
 		case q.src.choked:
-			full = !room || q.src.dry && !p.useful(q) && (flows > 0 || p.now.Sub(q.src.used) < dryAgain)
+			full = !room || q.src.dry && !p.useful(q) && (flows > 0 && !q.tr.Shows || p.now.Sub(q.src.used) < dryAgain)
 		case flows > p.down.slots.count() && !q.src.begun && !p.reveals(q), flows > p.down.slots.count()+overshoot:
 			full, q.src.dry = true, false // too many came when there was room
 		case len(q.src.inflight) > 0:

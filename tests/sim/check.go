@@ -54,7 +54,7 @@ func (n *node) check() {
 	if _, plain := n.sched.(*plain); plain {
 		return // what foreign clients do is not ours to answer for
 	}
-	if n.have.All() || !n.cfg.Honest() || n.down.sent != n.fed || r.now < n.stalled || n.down.free > r.now {
+	if n.have.All() || !n.cfg.Honest() || n.down.sent != n.fed || r.now < n.stalled || n.down.free > r.now || n.disk.free > r.now {
 		n.hungry, n.fed = r.now, n.down.sent
 		return
 	}

@@ -46,3 +46,16 @@ func TestRandomDeployments(t *testing.T) {
 
 // deadTime is what the dead may cost, in seconds: their peers notice after three.
 const deadTime = 5
+
+// Deployments that once did not end, or starved somebody.
+func TestSeedsThatFailed(t *testing.T) {
+	for seed, why := range map[uint64]string{
+		332: "a seed whose only other peer claimed everything showed nothing more, and was told not to",
+		194: "a foreign client waited for a silent one: not ours to answer for",
+		871: "a machine that waits for its own disk does not starve",
+	} {
+		if _, err := Run(Random(seed)); err != nil {
+			t.Errorf("seed %d (%s): %v", seed, why, err)
+		}
+	}
+}
