@@ -198,7 +198,9 @@ func (l *loop) extensions() wire.Extensions {
 		MaxBlock:     maxBlock,
 		DontHave:     localDontHave,
 		Offers:       localOffers,
-		UploadOnly:   l.seed,
+		// Not as BEP 21's upload_only: libtorrent takes leave at once of one that says that while it has
+		// shown nothing yet.
+		Shows: l.seed,
 	}
 	if !l.s.torrent.Private {
 		e.PEX = localPEX
@@ -384,5 +386,5 @@ func (l *loop) completePeers() [][20]byte {
 
 // traits is what the picker should know of a peer's extension handshake.
 func traits(e wire.Extensions) picker.Traits {
-	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue, Offers: e.Offers != 0, Shows: e.Offers != 0 && e.UploadOnly}
+	return picker.Traits{Block: min(e.MaxBlock, maxBlock), Queue: e.RequestQueue, Offers: e.Offers != 0, Shows: e.Offers != 0 && e.Shows}
 }

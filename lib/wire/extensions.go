@@ -23,6 +23,7 @@ type Extensions struct {
 	Client       string // name and version, for people
 	RequestQueue int    // requests it keeps before it drops some; 0 when it did not say
 	UploadOnly   bool   // it wants nothing (BEP 21)
+	Shows        bool   // it is a seed of our kind, which shows its pieces one by one
 
 	// MaxBlock is the largest block it sends on request, in bytes. 0, of all clients but ours,
 	// means BlockLength.
@@ -59,8 +60,15 @@ func AppendExtensions(b []byte, e Extensions) []byte {
 	if e.UploadOnly {
 		d["upload_only"] = 1
 	}
+	ours := map[string]any{}
 	if e.MaxBlock > 0 {
-		d["ezio"] = map[string]any{"block": e.MaxBlock}
+		ours["block"] = e.MaxBlock
+	}
+	if e.Shows {
+		ours["shows"] = 1
+	}
+	if len(ours) > 0 {
+		d["ezio"] = ours
 	}
 	return AppendExtended(b, ExtHandshake, encode(d))
 }
@@ -119,6 +127,10 @@ func (e *Extensions) updateIDs(m []byte) error {
 
 func (e *Extensions) updateOurs(m []byte) error {
 	return dict(m, func(key, value []byte) {
+		if string(key) == "shows" {
+			e.Shows = number(value, math.MaxInt32) != 0
+			return
+		}
 		// Less than every client serves is no offer, and would make us ask byte by byte.
 		if n := number(value, math.MaxInt32); string(key) == "block" && n > BlockLength {
 			e.MaxBlock = n

@@ -26,6 +26,7 @@ var handshakes = []struct {
 		"12:ut_holepunchi4e11:ut_metadatai2e6:ut_pexi1ee13:metadata_sizei384e1:pi41777e4:reqqi2000e" +
 		"1:v17:qBittorrent/4.5.26:yourip4:\x7f\x00\x00\x01e",
 		Extensions{PEX: 1, DontHave: 7, Port: 41777, Client: "qBittorrent/4.5.2", RequestQueue: 2000}},
+	{"our seed", "d4:eziod5:blocki1048576e5:showsi1eee", Extensions{MaxBlock: 1 << 20, Shows: true}},
 	{"BEP 21", "d1:mde11:upload_onlyi1ee", Extensions{UploadOnly: true}},
 	{"ours", "d4:eziod5:blocki1048576ee1:md11:lt_donthavei2e6:ut_pexi1ee1:pi6881e4:reqqi250e11:upload_onlyi1e1:v8:ezio 0.1e",
 		Extensions{PEX: 1, DontHave: 2, Port: 6881, Client: "ezio 0.1", RequestQueue: 250, UploadOnly: true, MaxBlock: 1 << 20}},
