@@ -231,8 +231,8 @@ lv() { loop "$1" --offset "$2" --sizelimit "$3"; }
 	partclone.extfs -c -a 0 -q -L /dev/null -s root.img -o - 2>/dev/null | zstd -cq | split -b 9M - img/vg-lab-root.ext4-ptcl-img.zst.
 	partclone.extfs -c -q -L /dev/null -s "$home" -o - 2>/dev/null | xz -c0 >img/vg-lab-home.ext3-ptcl-img.xz
 
-	ezio-btfiles --clonezilla img --image raw.img 2>err | ezio-mktorrent -q >a.torrent
-	cat err
+	ezio-btfiles --clonezilla img --image raw.img 2>err >torrent.info || { cat err; false; }
+	ezio-mktorrent -q torrent.info >a.torrent
 	grep -q 'scratch of vg-lab is not in the image' err
 	seed a.torrent raw.img
 	head -c 420M /dev/urandom >target.img

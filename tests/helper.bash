@@ -25,7 +25,12 @@ teardown() {
 	tac mounts | while read -r x; do umount "$x" 2>/dev/null || umount -l "$x"; done
 	while read -r x; do ip netns del "$x"; done <netns
 	while read -r x; do delpart "$x" 1 2>/dev/null || true; done <parts
-	tac loops | while read -r x; do losetup -d "$x" 2>/dev/null || true; done
+	tac loops | while read -r x; do
+		# It may have been detached already, and be somebody else's by now.
+		case $(losetup --noheadings --output BACK-FILE "$x" 2>/dev/null) in
+		"$BATS_TEST_TMPDIR"/* | /dev/*) losetup -d "$x" 2>/dev/null || true ;;
+		esac
+	done
 }
 
 # files: a directory with a tree of real files, made once for each bats file.

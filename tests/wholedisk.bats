@@ -70,7 +70,8 @@ same() {
 		"$8")
 			cmp "$dev" "$DEV" ;;
 		esac
-		losetup -d "$dev" "$DEV"
+		unloop "$dev"
+		unloop "$DEV"
 	done
 }
 
