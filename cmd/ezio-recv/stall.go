@@ -62,9 +62,9 @@ func (j *job) watchStall(ctx context.Context, sw *swarm.Swarm, a *announcing) {
 func (j *job) whyNoData(peers int, a *announcing) string {
 	if peers == 0 {
 		if why := a.trouble(); why != "" {
-			return "no peer is connected" + why
+			return j.missing() + " and no peer is connected" + why
 		}
-		return "no peer is connected; is the seed running?"
+		return j.missing() + " and no peer is connected; is the seed running?"
 	}
 	return fmt.Sprintf("%s and none of the %d connected peers sends it", j.missing(), peers)
 }
