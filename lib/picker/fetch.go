@@ -410,8 +410,8 @@ const patience = time.Second
 // takeOver finds work for a peer that is idle while others still have some: it asks it for what
 // another is asked for already. Before the end that is a piece of which nothing has come for a
 // while; the first block of it decides who goes on (see Received). When every missing piece is
-// open it is any, the one that has waited longest, from behind, since the other works from the
-// front.
+// open it is one that would come late, the one that has waited longest, from behind, since the other
+// works from the front.
 func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 	ending := p.ending()
 	if ending && len(q.src.inflight) >= 2 {
@@ -428,7 +428,7 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 		if oldest != nil && (o.progress.After(oldest.progress) || o.progress.Equal(oldest.progress) && o.index > oldest.index) {
 			continue
 		}
-		if _, ok := p.doublable(o, q, ending); ok {
+		if b, ok := p.doublable(o, q, ending); ok && (!ending || p.lags(b)) {
 			oldest = o
 		}
 	}
@@ -436,6 +436,33 @@ func (p *Picker) takeOver(q *peer) (wire.Block, bool) {
 		return p.relieve(q)
 	}
 	return p.doublable(oldest, q, ending)
+}
+
+// endTime is how much later than the rest a block may be on its way near the end.
+const endTime = 200 * time.Millisecond
+
+// lags says whether a block comes so slowly from whom it was asked of that it would be there long after
+// all else that is on its way. To ask for any other block twice only takes room on the downlink from
+// what is still to come.
+func (p *Picker) lags(b wire.Block) bool {
+	var all int64
+	var from *peer
+	for _, r := range p.order {
+		all += r.src.bytes
+		if from == nil && slices.ContainsFunc(r.src.inflight, func(x wire.Block) bool {
+			return x.Piece == b.Piece && x.Begin < b.Begin+b.Length && b.Begin < x.Begin+x.Length
+		}) {
+			from = r
+		}
+	}
+	switch best := p.down.gauge.best; {
+	case from == nil || best == 0:
+		return true
+	case from.src.rate == 0:
+		return from.src.began(p.now)
+	default:
+		return float64(from.src.bytes)/from.src.rate > 2*float64(all)/best+endTime.Seconds()
+	}
 }
 
 // silentTime is how long a peer may send nothing of what it was asked for before an idle one gets its
