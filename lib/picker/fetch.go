@@ -565,8 +565,12 @@ func (p *Picker) doublable(o *open, q *peer, last bool) (found wire.Block, ok bo
 	}
 }
 
-// settleOn leaves an open piece to the peer that was first to send of it.
+// settleOn leaves an open piece that was asked of two to the peer that was first to send of it. Who was
+// asked for another part of a piece goes on with that.
 func (p *Picker) settleOn(o *open, q *peer) {
+	if !p.offers.on && o.owner != nil && !slices.Contains(o.chunks, doubled) {
+		return
+	}
 	o.owner = q
 	for _, r := range p.order {
 		if r == q || len(r.src.inflight) == 0 {

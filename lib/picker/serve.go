@@ -53,6 +53,8 @@ func (p *Picker) Requested(id ID, b wire.Block, now time.Time) bool {
 	if q == nil || !q.snk.open || !p.shown(q, int(b.Piece)) || len(q.snk.queue) >= maxQueue {
 		return false
 	}
+	q.rev.asked = now
+	p.setShy(q, false)
 	if !slices.Contains(q.snk.queue, b) {
 		q.snk.queue = append(q.snk.queue, b)
 		p.up.queued += int64(b.Length)
