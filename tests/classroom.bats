@@ -136,9 +136,10 @@ became() {
 	curl -sf "$TRACKER/status.json" | jq -e '.torrents | map(.name) == ["sda1", "sda2"]'
 	curl -sf "$TRACKER/metrics" | grep -q '^ezio_image_bytes{.*torrent="sda2"} 1.2582912e+07'
 	ezio-recv -t "$TRACKER/sda1.torrent" -d one.img --listen :0 &
-	echo $! >>pids
+	local one=$!
+	echo "$one" >>pids
 	ezio-recv -t "$TRACKER/sda2.torrent" -d two.img --listen :0
-	wait
+	wait "$one" "$SEED" # not bats' own countdown, which is a child too
 	cmp sda1.img one.img
 	cmp sda2.img two.img
 	grep -q '"event":"exit".*"code":0' ezio-seed.out
