@@ -55,7 +55,7 @@ func (d *downlink) tick(since time.Duration, sources []*peer) {
 // blocks at least, so that neither side waits for the other. More would bind pieces to those who have them first, while others who have them
 // soon after stand idle.
 const (
-	aheadTime = 250 * time.Millisecond
+	aheadTime = 200 * time.Millisecond
 	aheadMin  = 2
 	aheadMax  = 16 << 20
 	blockTime = 100 * time.Millisecond
