@@ -52,7 +52,7 @@ unit:
 	$(GO) test -race ./...
 
 bats: build
-	BATS_TEST_TIMEOUT=300 bats --timing $(filter-out tests/interop.bats tests/pxemore.bats,$(wildcard tests/*.bats))
+	BATS_TEST_TIMEOUT=600 bats --timing $(filter-out tests/interop.bats tests/pxemore.bats,$(wildcard tests/*.bats))
 
 # The seed's page in headless Chromium, beside a real swarm. EZIO_SHOTS=DIR keeps screenshots.
 page: build
@@ -79,7 +79,7 @@ interop: build
 # More machines that netboot in qemu: by dnsmasq, ISC DHCP, dracut and initramfs-tools. Takes minutes.
 test-pxe: build
 	tests/needs test
-	BATS_TEST_TIMEOUT=300 bats --timing tests/pxemore.bats
+	BATS_TEST_TIMEOUT=600 bats --timing tests/pxemore.bats
 
 # Swarms in network namespaces with limited links, ours beside others: see tests/bench.
 bench: build

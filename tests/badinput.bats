@@ -96,11 +96,8 @@ P=20:aaaaaaaaaaaaaaaaaaaa
 	[[ $err == *"connection refused"* ]]
 	mkdir www
 	start /usr/bin/python3 -u -m http.server --bind 127.0.0.1 --directory www 0
-	for _ in $(seq 100); do
-		port=$(sed -n 's/.*port \([0-9]*\) .*/\1/p' python3.out)
-		[ -n "$port" ] && break
-		sleep 0.1
-	done
+	became python3.out 'port [0-9]'
+	port=$(sed -n 's/.*port \([0-9]*\) .*/\1/p' python3.out)
 	fails 1 ezio-recv -t "http://127.0.0.1:$port/a.torrent" -d target.img
 	[[ $err == *"404"* ]]
 	echo '<html>' > www/a.torrent
@@ -135,7 +132,7 @@ P=20:aaaaaaaaaaaaaaaaaaaa
 	[[ $output == "ezio-mktorrent: write standard output: it is closed" ]]
 	run -1 sh -c 'ezio-mktorrent -q x.info > /dev/full'
 	[[ $output == *"no space left on device" ]]
-	run -1 bash -c 'set -o pipefail; (sleep 0.5; exec ezio-mktorrent -q x.info) | true'
+	run -1 bash -c 'exec 3> >(exec true); wait $!; exec ezio-mktorrent -q x.info >&3'
 	[[ $output == *"broken pipe"* ]]
 	head -c 1M /dev/zero > raw.img
 	run -1 sh -c 'ezio-btfiles -q --raw -s raw.img >&-'

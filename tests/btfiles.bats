@@ -122,17 +122,14 @@ load helper
 	ext4 e.img
 	partclone.extfs -c -s e.img -o e.pcl 2>/dev/null
 	mkfifo pipe
+	begun() { [ -n "$(ls -d dir.partial-* 2>/dev/null)" ] && [ -n "$(ls -d raw.img.partial-* 2>/dev/null)" ]; }
 	for signal in INT TERM HUP; do
-		(head -c 30M e.pcl; exec sleep 60) >pipe 3>&- &
+		(head -c 30M e.pcl; exec sleep 300) >pipe 3>&- &
 		feeder=$!
 		echo $feeder >>pids
 		bash -c 'exec ezio-btfiles -q -o dir --image raw.img <pipe >info 2>err' 3>&- &
 		pid=$!
-		for _ in $(seq 100); do
-			[ "$(du -s --apparent-size -B1 raw.img.partial-* 2>/dev/null | cut -f1)" ] && break
-			sleep 0.05
-		done
-		ls -d dir.partial-* raw.img.partial-*
+		within 60 begun
 		kill -$signal $pid
 		code=0
 		wait $pid || code=$?
@@ -158,11 +155,11 @@ load helper
 }
 
 @test "a source that is cut short or written to while it is read: an error" {
-	truncate -s 3G e.img
+	truncate -s 20G e.img # a good while to read
 	ezio-btfiles --raw -s e.img --progress json --image raw.img >info 2>err 3>&- &
 	pid=$!
 	echo $pid >>pids
-	for _ in $(seq 200); do grep -q '"capturing"' err && break; sleep 0.02; done
+	became err '"capturing"'
 	truncate -s 1M e.img
 	code=0
 	wait $pid || code=$?

@@ -11,17 +11,6 @@ image() {
 	ezio-btfiles -q --raw -s "$1.img" | ezio-mktorrent -q -n "$1" > "$1.torrent"
 }
 
-# became FILE PATTERN: it comes to stand there within 30 s.
-became() {
-	for _ in $(seq 300); do
-		grep -q "$2" "$1" 2>/dev/null && return 0
-		sleep 0.1
-	done
-	echo "no $2 in $1:" >&2
-	cat "$1" >&2
-	return 1
-}
-
 @test "who received what: a table, an event, exit code 1 for one that did not" {
 	image lab
 	seed lab.torrent lab.img --exit-after 2
@@ -71,8 +60,8 @@ became() {
 
 @test "one that was killed and finishes the second time is not missed" {
 	image lab 48M
-	seed lab.torrent lab.img --upload-limit 8MB --exit-after 1
-	start ezio-recv -t "$URL" -d one.img --listen :0 --name lab-01
+	seed lab.torrent lab.img --exit-after 1
+	start ezio-recv -t "$URL" -d one.img --listen :0 --name lab-01 --download-limit 1MB
 	KILLED=$PID
 	became ezio-seed.out '"name":"lab-01".*"state":"receiving"'
 	kill -9 "$KILLED"
@@ -84,9 +73,9 @@ became() {
 }
 
 @test "a killed receiver is missed; --exit-idle waits for those at work" {
-	image lab 48M
-	seed lab.torrent lab.img --upload-limit 4MB --exit-idle 2s
-	start ezio-recv -t "$URL" -d killed.img --listen :0 --name lab-02
+	image lab 36M
+	seed lab.torrent lab.img --upload-limit 4MB --exit-idle 5s
+	start ezio-recv -t "$URL" -d killed.img --listen :0 --name lab-02 --download-limit 500kB
 	KILLED=$PID
 	became ezio-seed.out '"name":"lab-02".*"state":"receiving"'
 	kill -9 "$KILLED"
@@ -107,22 +96,26 @@ became() {
 	sleep 3 # time in which it must not leave
 	kill -0 "$FIRST"
 	somebody_misses 0 lab.torrent
-	began=$(date +%s)
+	within 60 gone "$FIRST" # not five minutes
 	wait "$FIRST"
-	[ $(($(date +%s) - began)) -lt 10 ]
 }
 
 @test "an ordinary tracker's figures are enough to leave by" {
 	image lab
 	mkdir -m 755 whitelist
 	infohash lab.torrent > whitelist/list
-	port=$((20000 + RANDOM % 10000))
-	start opentracker -d "$PWD/whitelist" -w list -u nobody -p $port -P $port
+	local port
+	listens() { (echo >/dev/tcp/127.0.0.1/$port) 2>/dev/null; }
+	tracks() {
+		port=$((20000 + RANDOM % 10000))
+		start opentracker -d "$PWD/whitelist" -w list -u nobody -p $port -P $port
+		until gone "$PID" || listens; do sleep 0.1; done
+		! gone "$PID" # that port was taken
+	}
+	within 60 tracks
 	ezio-btfiles -q --raw -s lab.img | ezio-mktorrent -q -n lab -t "http://127.0.0.1:$port/announce" > a.torrent
 	start ezio-seed -t a.torrent -d lab.img --listen :0 --no-tracker --progress json
-	began=$(date +%s)
-	ezio-recv -t a.torrent -d one.img --listen :0 --seed-idle 5m
-	[ $(($(date +%s) - began)) -lt 30 ]
+	timeout 120 ezio-recv -t a.torrent -d one.img --listen :0 --seed-idle 5m
 	cmp lab.img one.img
 }
 
@@ -159,16 +152,14 @@ became() {
 screen() { tmux -L "$PANE" capture-pane -p -t s; }
 keys() { tmux -L "$PANE" send-keys -t s "$@"; }
 
-# shows PATTERN: it comes to stand on the terminal within 20 s.
+# shows PATTERN: it comes to stand on the terminal.
 shows() {
-	for _ in $(seq 200); do
-		screen > pane
-		grep -qE -- "$1" pane && return 0
-		sleep 0.1
-	done
-	echo "no $1 on the terminal:" >&2
-	cat pane >&2
-	return 1
+	within 60 on_screen "$1" || { cat pane >&2; return 1; }
+}
+
+on_screen() {
+	screen > pane
+	grep -qE -- "$1" pane
 }
 
 # terminal COLUMNS LINES COMMAND: on a terminal of that size.
@@ -180,7 +171,7 @@ terminal() {
 
 @test "--ui: rows on the terminal, sorted by keys, found, resized; q ends it with the table" {
 	image lab 48M
-	terminal 120 24 "ezio-seed -t lab.torrent -d lab.img --listen :0 --tracker-listen 127.0.0.1:0 --upload-limit 6MB --ui; echo exit code \$?; exec sleep 1000"
+	terminal 120 24 "ezio-seed -t lab.torrent -d lab.img --listen :0 --tracker-listen 127.0.0.1:0 --upload-limit 600kB --ui; echo exit code \$?; exec sleep 1000"
 	shows 'nobody is here'
 	shows 'who is there and how they are doing: http://127.0.0.1:'
 	URL=$(grep -o 'http://127.0.0.1:[0-9]*' pane | tail -n 1)/a.torrent
@@ -189,7 +180,7 @@ terminal() {
 		start ezio-recv -t "$URL" -d "t$n.img" --listen :0 --name "lab-$n"
 	done
 	shows '^lab-07 127.0.0.1 +refused: it is a character device'
-	shows '^lab-10 127.0.0.1 +receiving +\[=+ *\] +[0-9]+% +[0-9.]+ MiB/s +[0-9]+ s left +t10.img'
+	shows '^lab-10 127.0.0.1 +receiving +\[=+ *\] +[0-9]+% +[0-9.]+ [KM]iB/s +([0-9]+ min )?[0-9]+ s left +t10.img'
 	[ "$(grep -n '^lab-07' pane | cut -d: -f1)" -lt "$(grep -n '^lab-10' pane | cut -d: -f1)" ] # trouble first
 	keys Left
 	shows '^RECEIVER \^'
@@ -205,6 +196,9 @@ terminal() {
 	keys Escape
 	shows '^lab-10 +receiving'
 	tmux -L "$PANE" resize-window -t s -x 120 -y 24
+	# What was to be seen while they receive has been; a second seed brings the rest at once.
+	curl -sf -o a.torrent "$URL"
+	start ezio-seed -t a.torrent -d lab.img --listen :0 --no-tracker
 	shows '^lab-9 127.0.0.1 +done +\[==============\] 100% +took'
 	keys q
 	shows '^exit code 130'
@@ -226,17 +220,32 @@ terminal() {
 	grep -q 'want the same terminal' pane
 }
 
+# stamped COMMAND...: in the background; what it says on stderr goes to the file lines, each line after
+# the time at which it came.
+stamped() {
+	mkfifo said
+	while IFS= read -r line; do echo "$EPOCHREALTIME $line"; done <said >lines 3>&- &
+	echo $! >>pids
+	"$@" 2>said 3>&- &
+	echo $! >>pids
+}
+
 @test "a receiver is never silent for long, and says what it waits for" {
 	image lab
 	ezio-btfiles -q --raw -s lab.img | ezio-mktorrent -q -n lab -t http://127.0.0.1:9/announce > dead.torrent
-	start ezio-recv -t dead.torrent -d t.img --listen :0 --progress plain
-	sleep 23
-	cat ezio-recv.err
-	[ "$(grep -c 'waiting for peers: tracker http://127.0.0.1:9/announce says connection refused' ezio-recv.err)" -ge 3 ]
+	began=$EPOCHREALTIME
+	stamped ezio-recv -t dead.torrent -d t.img --listen :0 --progress plain
+	reason='waiting for peers: tracker http://127.0.0.1:9/announce says connection refused'
+	# The first line may come before the tracker's answer.
+	within 60 says lines "$reason" 3
+	cat lines
+	[ "$(tail -n +2 lines | grep -vc "$reason")" = 0 ]
+	# Ten seconds, and five for a machine that has other things to do; lib/progress has the ten alone.
+	awk -v last="$began" '$1 - last > 15 { print "silent for", $1 - last, "s"; bad = 1 } { last = $1 } END { exit bad }' lines
 	# A server that takes its time to give the torrent.
-	python3 -c 'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); c = s.accept(); time.sleep(60)' > port &
+	python3 -c 'import socket, time; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); c = s.accept(); time.sleep(300)' > port 3>&- &
 	echo $! >>pids
-	for _ in $(seq 50); do [ -s port ] && break; sleep 0.1; done
+	became port '^[0-9]'
 	start ezio-recv -t "http://127.0.0.1:$(cat port)/a.torrent" -d t2.img --listen :0
-	became ezio-recv.err "waiting for the torrent http://127.0.0.1:$(cat port)/a.torrent, since 5"
+	became ezio-recv.err "waiting for the torrent http://127.0.0.1:$(cat port)/a.torrent, since [5-9].0 s"
 }

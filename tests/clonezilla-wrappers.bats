@@ -14,10 +14,8 @@ PATH=$ROOT/contrib/clonezilla:$PATH
 machine() {
 	unshare --net --pid --mount --fork --mount-proc bash -c 'sleep 1000 & wait' 2>/dev/null 3>&- & # as a first process it reaps others'
 	local outer=$!
-	for _ in $(seq 50); do
-		pgrep -P $outer >first && break
-		sleep 0.1
-	done
+	# It is bash when it has its own /proc.
+	within 60 eval "pgrep -x bash -P $outer >first"
 	eval $1=$(cat first)
 	cat first >>machines # all of its processes end with the first
 	ip link set $1$$ netns ${!1}
@@ -49,6 +47,13 @@ image() {
 	mv -f "$BTZONE/lab/$1/torrent.info" "$BTZONE/lab/$1.torrent.info"
 }
 
+# listens MACHINE ADDRESS PORT: somebody does, there.
+listens() { on $1 bash -c "echo >/dev/tcp/$2/$3" 2>/dev/null; }
+
+# runs MACHINE NAME: such a program does, there. ended MACHINE NAME: none does.
+runs() { on $1 pgrep $2 >/dev/null; }
+ended() { ! runs "$@"; }
+
 # create_metainfo_file and start_tarcker of ocs-btsrv, for one partition.
 metainfo_and_tracker() {
 	partclone_create_torrent.py -p "$1" -t http://10.8.0.1:$2/announce -c Clonezilla \
@@ -56,7 +61,7 @@ metainfo_and_tracker() {
 	mkdir -p tracker-$1
 	infohash "$BTZONE/lab/$1.torrent" >tracker-$1/whitelist.txt
 	on $SERVER opentracker -p $2 -P $2 -d "$PWD/tracker-$1" -w /whitelist.txt >log/tracker.log 2>&1 3>&- &
-	for _ in $(seq 50); do on $SERVER bash -c "echo >/dev/tcp/10.8.0.1/$2" 2>/dev/null && break; sleep 0.1; done
+	within 60 listens $SERVER 10.8.0.1 $2
 }
 
 # What ocs-ezio-seeder does. OPTIONS is its $ezio_daemon_opt.
@@ -136,9 +141,8 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	same_files $sda1
 	fsck.vfat -n $sda2
 	on $SERVER kill -15 "$(cat log/ezio-seeder.pid)" # stop_bt_srv
-	for _ in $(seq 50); do [ -e run-$SERVER/127.0.0.1:50051 ] || break; sleep 0.1; done
+	within 60 ended $SERVER ezio
 	[ ! -e run-$SERVER/127.0.0.1:50051 ]
-	! on $SERVER pgrep ezio || false
 }
 
 @test "from a device: seeder -m raw-dev, leecher with ezio_cli.py on a small terminal" {
@@ -158,7 +162,7 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	blank sda1
 	# Something else has the port that the first torrent would have.
 	on $CLIENT opentracker -p 6881 -P 6881 -d "$PWD/tracker-sda1" -w /whitelist.txt >/dev/null 2>&1 3>&- &
-	for _ in $(seq 50); do on $CLIENT bash -c "echo >/dev/tcp/127.0.0.1/6881" 2>/dev/null && break; sleep 0.1; done
+	within 60 listens $CLIENT 127.0.0.1 6881
 	on $CLIENT ezio >log/leecher 2>&1 3>&- &
 	on $CLIENT ezio_add_torrent.py -c 6 -u 5 "$BTZONE/lab/sda1.torrent" $DEV
 	TERM=linux on $CLIENT script -qec "ezio_ui.py -w 1 -l 1" typescript </dev/null >screen
@@ -170,7 +174,7 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	exec 5<>keys
 	code=0
 	TERM=linux on $CLIENT script -qec "ezio_ui.py" typescript <keys >screen 5>&- 3>&- &
-	for _ in $(seq 100); do grep -q "Press q" screen && break; sleep 0.1; done
+	became screen "Press q"
 	grep -q "/dev/full FAILED:" screen
 	grep -q "refuse /dev/full" screen
 	echo x >&5
@@ -202,8 +206,7 @@ blank() { # NAME: a device as large as that partition, with something else on it
 	first=$(cat log/ezio-seeder.pid)
 	[ "$(on $SERVER pgrep -f '^ezio ')" = "$first" ]
 	on $SERVER kill -9 $first
-	for _ in $(seq 50); do on $SERVER pgrep ezio-seed >/dev/null || break; sleep 0.1; done
-	! on $SERVER pgrep ezio-seed || false
+	within 60 ended $SERVER ezio-seed
 	seeder
 	seeder # while the one before is still ending
 	[ "$(ls -d run-$SERVER/127.0.0.1:50051/t.* | wc -l)" = 1 ]

@@ -94,11 +94,8 @@ got() {
 	printf 'torrent=e3.torrent\ndisk=again.img\n' > www/ezio.conf
 	curl -sf "$URL3" > www/e3.torrent
 	start python3 -u -m http.server --bind 127.0.0.1 --directory www 0
-	for _ in $(seq 100); do
-		port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' python3.out)
-		[ -n "$port" ] && break
-		sleep 0.1
-	done
+	became python3.out 'port [0-9]'
+	port=$(sed -n 's/.*port \([0-9]*\) .*/\1/p' python3.out)
 	ezio-recv -q --config "http://127.0.0.1:$port/ezio.conf" --listen :0 --seed-idle 0
 	cmp e3.img again.img
 }
@@ -133,7 +130,7 @@ got() {
 	kill "$SEED"
 	printf 'TORRENT=%s\nTARGET=%s\n' e3.torrent t3.img "$URL1" t1.img > ezio.conf
 	start ezio-recv --config ezio.conf --listen :0 --peer 127.0.0.1:1 --progress json --seed-idle 5m
-	for _ in $(seq 200); do grep -q '"event":"done"' ezio-recv.out && break; sleep 0.1; done
+	became ezio-recv.out '"event":"done"'
 	kill -INT "$PID"
 	code=0
 	wait "$PID" || code=$?

@@ -19,7 +19,7 @@ teardown() {
 	while read -r x; do kill -9 "$x" 2>/dev/null || true; done <machines
 	tac pids | while read -r x; do kill "$x" 2>/dev/null || true; done
 	tac pids | while read -r x; do
-		for _ in $(seq 50); do kill -0 "$x" 2>/dev/null || break; sleep 0.1; done
+		for _ in $(seq 200); do kill -0 "$x" 2>/dev/null || break; sleep 0.1; done
 		kill -9 "$x" 2>/dev/null || true
 	done
 	tac mounts | while read -r x; do umount "$x" 2>/dev/null || umount -l "$x"; done
@@ -95,21 +95,47 @@ start() {
 	echo "$PID" >>pids
 }
 
+# within SECONDS COMMAND...: try it until it succeeds. The time is for a machine that is busy with other
+# things: what must not take long is measured otherwise.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		if [ "$SECONDS" -ge "$end" ]; then
+			echo "in vain: $*"
+			tail -n 5 ./*.err ./*.out 2>/dev/null
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# says FILE PATTERN [N]: it stands there, in N lines at least.
+says() { [ "$(cat "$1" 2>/dev/null | grep -c -- "$2")" -ge "${3-1}" ]; }
+
+# became FILE PATTERN: it comes to stand there.
+became() { within 60 says "$1" "$2" || { cat "$1"; return 1; }; }
+
+# gone ID: that process has ended.
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# serving: the seed has said at which ports it listens; without a tracker there is none for that.
+serving() {
+	gone "$SEED" || [ -n "$(started .port)" ]
+}
+
+# started FIELD: of what the seed said when it began to serve.
+started() { jq -r "select(.event == \"start\" and has(\"tracker_port\")) | $1" ezio-seed.out 2>/dev/null | head -n 1; }
+
 # seed TORRENT SOURCE [OPTIONS]: start ezio-seed on free ports; $URL is its torrent.
 seed() {
 	: >ezio-seed.out
 	start ezio-seed -t "$1" -d "$2" --listen :0 --tracker-listen :0 --progress json "${@:3}"
 	SEED=$PID
-	local port
-	for _ in $(seq 100); do
-		port=$(jq -r 'select(.event == "start" and .tracker_port) | .tracker_port' ezio-seed.out 2>/dev/null | head -n 1)
-		[ -n "$port" ] && break
-		if ! kill -0 "$SEED" 2>/dev/null; then cat ezio-seed.err >&2; return 1; fi
-		sleep 0.1
-	done
-	[ -n "$port" ]
-	PEER_PORT=$(jq -r 'select(.event == "start" and .tracker_port) | .port' ezio-seed.out | head -n 1)
-	TRACKER=http://127.0.0.1:$port
+	within 60 serving
+	PEER_PORT=$(started .port)
+	[ -n "$PEER_PORT" ] || { cat ezio-seed.err >&2; return 1; }
+	TRACKER=http://127.0.0.1:$(started .tracker_port)
 	URL=$TRACKER/a.torrent
 }
 
@@ -136,7 +162,7 @@ fails() {
 	local want=$1
 	shift
 	local code=0
-	timeout 60 "$@" >fails.out 2>fails.err || code=$?
+	timeout 120 "$@" >fails.out 2>fails.err || code=$?
 	err=$(cat fails.err)
 	echo "exit $code: $err"
 	[ "$code" = "$want" ]

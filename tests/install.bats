@@ -42,12 +42,12 @@ in_repository() { (cd "$ROOT" && "$@"); }
 	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* .
 	cp "$ROOT/bin/ezio-seed" . # the repository may be closed to others
 	for SOURCE in e.img t $DEV; do
+		rm -f out err
 		setpriv --reuid 61234 --regid 61234 --clear-groups --no-new-privs --bounding-set -all,+dac_read_search \
 			--inh-caps -all,+dac_read_search --ambient-caps -all,+dac_read_search \
 			./ezio-seed -t a.torrent -d $SOURCE -l :0 --tracker-listen 127.0.0.1:0 --progress json >out 2>err 3>&- &
 		echo $! >>pids
-		for _ in $(seq 100); do grep -q '"serving"' out && break; sleep 0.1; done
-		grep -q '"serving"' out || { cat err; false; }
+		became out '"serving"' || { cat err; false; }
 		URL=http://127.0.0.1:$(jq -r 'select(.tracker_port) | .tracker_port' out | head -n 1)/a.torrent
 		recv t.img -q
 		ezio-verify -q -t a.torrent -d t.img
@@ -77,7 +77,7 @@ in_repository() { (cd "$ROOT" && "$@"); }
 		within $1 ezio-btfiles -q --raw -s /data/e.img >c/data/torrent.info
 		within $1 ezio-mktorrent -q -o /data/a.torrent /data/torrent.info
 		within $1 ezio-seed -q -t /data/a.torrent -d /data/e.img -l :0 --tracker-listen 127.0.0.1:6969 --exit-after 1 &
-		until (echo >/dev/tcp/127.0.0.1/6969) 2>/dev/null; do sleep 0.1; done
+		until (echo >/dev/tcp/127.0.0.1/6969) 2>/dev/null; do kill -0 $!; sleep 0.1; done
 		within $1 ezio-recv -q -t http://127.0.0.1:6969/a.torrent -d /data/t.img -l :0
 		wait $!
 		within $1 ezio-verify -q -t /data/a.torrent -d /data/t.img

@@ -64,23 +64,7 @@ launch() {
 # quit NAME: stop what was launched there, and wait until it has.
 quit() {
 	kill "${RUNS[$1]}" 2>/dev/null || true
-	within 20 gone "${RUNS[$1]}"
-}
-
-gone() { ! kill -0 "$1" 2>/dev/null; }
-
-# within SECONDS COMMAND...: try it until it succeeds.
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		if [ "$SECONDS" -ge "$end" ]; then
-			echo "in vain: $*"
-			tail -n 5 ./*.err ./*.out
-			return 1
-		fi
-		sleep 0.1
-	done
+	within 60 gone "${RUNS[$1]}"
 }
 
 # capture: once for each bats file, an ext4 image and its btfiles directory, whose name is the
@@ -99,23 +83,25 @@ torrent() {
 	HASH=$(infohash a.torrent)
 }
 
-# seconds NAME: how long the receiver there took, from its start to done.
+# when: the time of an event, in seconds, to jq.
+when='def when: .time | sub("Z$"; "") | split(".") | (.[0] + "Z" | fromdate) + ("0." + (.[1] // "0") | tonumber);'
+
+# seconds NAME [EVENT]: how long the receiver there took, from its start to done, or to that event.
 seconds() {
-	jq -s 'def at(e): map(select(.event == e))[0].time | sub("Z$"; "") | split(".") |
-		(.[0] + "Z" | fromdate) + ("0." + (.[1] // "0") | tonumber); at("done") - at("start")' "$1.out"
+	jq -n "$when first(inputs | select(.event == \"start\") | when) as \$began | first(inputs | select(${2-.event == \"done\"})) | when - \$began" "$1.out"
 }
 
 # seed_at NAME [OPTIONS]: ezio-seed there, of the image; $TRACKER and $URL are its tracker's.
 seed_at() {
 	launch "$1" ezio-seed -t a.torrent -d "$BATS_FILE_TMPDIR/e.img" --progress json "${@:2}"
-	within 10 grep -q '"tracker_port"' "$1.out"
+	became "$1.out" '"tracker_port"'
 	TRACKER=http://${IP[$1]}:6969
 	URL=$TRACKER/a.torrent
 }
 
 # recv_at NAME TORRENT [OPTIONS]: ezio-recv there, in the background, to NAME.img.
 recv_at() {
-	launch "$1" timeout 150 ezio-recv -t "$2" -d "$1.img" --progress json "${@:3}"
+	launch "$1" timeout 300 ezio-recv -t "$2" -d "$1.img" --progress json "${@:3}"
 }
 
 # received NAME...: those receivers end well, and their images are right by the filesystem's own

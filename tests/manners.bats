@@ -98,12 +98,9 @@ zsh_completes() {
 	ezio-btfiles --nice 7 --ionice best-effort:6 <hold 3>&- 5>&- &
 	PID=$!
 	echo "$PID" >>pids
-	for _ in $(seq 50); do
-		priorities=$(ps -L -o ni= -p $PID | sort -u; for task in /proc/$PID/task/*; do ionice -p ${task##*/}; done | sort -u)
-		[ "$priorities" = "  7"$'\n'"best-effort: prio 6" ] && break
-		sleep 0.1
-	done
-	[ "$priorities" = "  7"$'\n'"best-effort: prio 6" ]
+	priorities() { ps -L -o ni= -p $PID | sort -u; for task in /proc/$PID/task/*; do ionice -p ${task##*/}; done | sort -u; }
+	lowered() { [ "$(priorities)" = "  7"$'\n'"best-effort: prio 6" ]; }
+	within 60 lowered
 	exec 5>&-
 	fails 1 setpriv --reuid 65534 --clear-groups --inh-caps=-all ezio-btfiles --nice -5 </dev/null
 	[[ $err == "ezio-btfiles: set --nice -5: permission denied" ]]
@@ -190,7 +187,7 @@ sent() { ip netns exec $R cat /sys/class/net/$1/statistics/tx_bytes; }
 	two_networks
 	ip netns exec $S ezio-seed -t a.torrent -d e.img --interface a1 --progress plain >seed.out 2>seed.err 3>&- &
 	echo $! >>pids
-	for _ in $(seq 100); do grep -q 10.9.1.1:6969 seed.err && break; sleep 0.1; done
+	became seed.err 10.9.1.1:6969
 	! grep 10.9.2.1 seed.err || false
 	# The page is at that interface's address, also for the machine itself, and nowhere else.
 	for ns in $S $R; do ip netns exec $ns curl -sf -o b.torrent http://10.9.1.1:6969/a.torrent; done

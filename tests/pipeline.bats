@@ -124,10 +124,10 @@ capture() { partclone.extfs -c -T -s "$1" -o "$2" 2>partclone.err; }
 	fails 1 sh -c 'true | ezio-mktorrent'
 	[[ $err == *"hint: run it on the directory given to partclone"* ]]
 	# The program names t/ but did not write it now.
-	fails 1 sh -c 'sh -c "sleep 1; exit 0" prog -o t | ezio-mktorrent'
+	fails 1 sh -c 'sh -c "sleep 3; exit 0" prog -o t | ezio-mktorrent'
 	[[ $err == *"left no new torrent.info"* ]]
 	# It died half-way.
-	fails 1 sh -c 'sh -c "sleep 0.5; head -c 2000 t/torrent.info > x; cat x > t/torrent.info; exit 0" prog -o t | ezio-mktorrent'
+	fails 1 sh -c 'sh -c "sleep 3; head -c 2000 t/torrent.info > x; cat x > t/torrent.info; exit 0" prog -o t | ezio-mktorrent'
 	[[ $err == *"t/torrent.info"* ]]
 	fails 1 ezio-mktorrent < /dev/null
 }

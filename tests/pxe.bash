@@ -27,10 +27,10 @@ receiver() {
 	curl -sf "$TRACKER/status.json" | jq -c --arg n "$1" ".torrents[] | select(.name == \$n) | .receivers[-1] | $2"
 }
 
-# machine OPTIONS...: a computer of 512 MiB that is off again within two minutes. Its console is in
+# machine OPTIONS...: a computer of 512 MiB that is off again within four minutes. Its console is in
 # the file console.
 machine() {
-	timeout -k 5 120 qemu-system-x86_64 -M pc -accel tcg -m 512 -nographic -no-reboot \
+	timeout -k 5 240 qemu-system-x86_64 -M pc -accel tcg -m 512 -nographic -no-reboot \
 		-device virtio-rng-pci "$@" </dev/null >console 2>&1 || { tail -n 40 console; return 1; }
 	tr -d '\r' <console | grep 'ezio\|reboot' || true
 }

@@ -155,6 +155,6 @@ untouched() { [ "$(sha1sum < t.img)" = "$before" ]; }
 @test "two receivers on one file" {
 	seed "$BATS_FILE_TMPDIR/a.torrent" "$BATS_FILE_TMPDIR/e.img" --upload-limit 64KiB
 	start ezio-recv -t "$URL" -d t.img --listen :0 --progress json
-	for _ in $(seq 100); do grep -q receiving ezio-recv.out && break; sleep 0.1; done
+	became ezio-recv.out receiving
 	refused t.img "in use"
 }

@@ -30,7 +30,7 @@ type Mode string
 const (
 	Auto  Mode = "auto"  // Bar when stderr is a terminal, otherwise Plain
 	Bar   Mode = "bar"   // a line on stderr that is redrawn in place
-	Plain Mode = "plain" // lines on stderr, at most one each 10 s within a phase, and its last one
+	Plain Mode = "plain" // lines on stderr, one each 10 s within a phase, and its last one
 	JSON  Mode = "json"  // one object per line on stdout
 	None  Mode = "none"  // no progress at all
 )

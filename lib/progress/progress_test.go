@@ -149,6 +149,29 @@ func TestPlainIsSparse(t *testing.T) {
 	})
 }
 
+// Looks that come late, each by another bit of a second, make no line a second late.
+func TestPlainIsNotLate(t *testing.T) {
+	var stderr writes
+	p := &plain{stderr: &stderr}
+	begun := time.Unix(0, 0)
+	said := begun
+	for look := 1; look <= 600; look++ {
+		late := time.Duration(look*7919%400) * time.Millisecond // of 400 numbers all once, then again
+		now := begun.Add(time.Duration(look)*time.Second + late)
+		before := len(stderr.String())
+		p.update(figures{at: now, elapsed: now.Sub(begun)})
+		if len(stderr.String()) > before {
+			if gap := now.Sub(said); gap > plainInterval+400*time.Millisecond || look > 1 && gap < plainInterval-400*time.Millisecond {
+				t.Fatalf("%v between two lines", gap)
+			}
+			said = now
+		}
+	}
+	if gap := begun.Add(600 * time.Second).Sub(said); gap > plainInterval {
+		t.Fatalf("silent for %v", gap)
+	}
+}
+
 func TestSilence(t *testing.T) {
 	use := func(r *Reporter) {
 		r.Start("receiving", func() Sample { return Sample{} }, nil)

@@ -12,7 +12,7 @@ import (
 	"unicode"
 )
 
-// plainInterval is the least time between two plain lines of a phase, its last one aside.
+// plainInterval is the time between two plain lines of a phase, its last one aside.
 const plainInterval = 10 * time.Second
 
 // plain writes lines for a log.
@@ -23,9 +23,11 @@ type plain struct {
 }
 
 // update writes a line when it is due. The first moment of a phase has nothing to tell yet and
-// many phases are over at once, so the first line comes with the second look.
+// many phases are over at once, so the first line comes with the second look. Looks are a second apart
+// give or take what the machine is late: the one that comes a moment short of the interval counts, or
+// there would be eleven seconds between two lines.
 func (p *plain) update(f figures) {
-	if f.elapsed == 0 || !p.written.IsZero() && f.at.Sub(p.written) < plainInterval {
+	if f.elapsed == 0 || !p.written.IsZero() && f.at.Sub(p.written).Round(lineInterval) < plainInterval {
 		return
 	}
 	p.written = f.at
