@@ -60,7 +60,7 @@ func TestAttach(t *testing.T) {
 		t.Fatal(err)
 	}
 	backing := "/sys/block/" + filepath.Base(d.Path) + "/loop/backing_file"
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the kernel does it by and by
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) { // the kernel does it by and by
 		b, err := os.ReadFile(backing)
 		if err != nil || !strings.Contains(string(b), path) {
 			break

@@ -280,7 +280,7 @@ func TestEvents(t *testing.T) {
 	d := deployment0()
 	srv := httptest.NewUnstartedServer(newPage(d))
 	ctx, cancel := context.WithCancel(context.Background())
-	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond // shorter than the stream
+	srv.Config.ReadTimeout, srv.Config.WriteTimeout = 1500*time.Millisecond, 1500*time.Millisecond // shorter than the stream
 	srv.Start()
 	defer srv.Close()
 	defer cancel()

@@ -94,7 +94,7 @@ func (s *stage) lines() []string {
 // shows waits until lines with these texts stand one below the other, and nothing of not does.
 func (s *stage) shows(what string, texts ...string) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		rest := texts
 		for _, l := range s.lines() {
 			if len(rest) > 0 && strings.Contains(l, rest[0]) {

@@ -70,7 +70,7 @@ func TestChangedSource(t *testing.T) {
 		if !errors.Is(err, store.ErrChanged) {
 			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("it is served on")
 	}
 	if !withdrawn {

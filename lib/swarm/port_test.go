@@ -157,17 +157,17 @@ func TestSilentConnections(t *testing.T) {
 		defer p.mu.Unlock()
 		return p.from[netip.MustParseAddr("127.0.0.2")] == maxShakingFrom
 	})
-	ended(t, dial(t, p, "127.0.0.2"), time.Second) // one too many
+	ended(t, dial(t, p, "127.0.0.2"), handshakeTimeout/2) // one too many
 	visit(t, tor, s).next("a piece to ask for", is(wire.Have))
 	for _, nc := range silent {
-		ended(t, nc, handshakeTimeout+2*time.Second)
+		ended(t, nc, handshakeTimeout+30*time.Second)
 	}
 	hs := wire.NewHandshake(tor.InfoHash, [20]byte{'x'})
 	nc := dial(t, p, "127.0.0.2")
 	if err := wire.WriteHandshake(nc, hs); err != nil {
 		t.Fatal(err)
 	}
-	nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	nc.SetReadDeadline(time.Now().Add(60 * time.Second))
 	if _, err := wire.ReadHandshake(nc); err != nil {
 		t.Fatalf("the address is never welcome again: %v", err)
 	}
@@ -184,7 +184,7 @@ func TestUnfinishedHandshakesAreCounted(t *testing.T) {
 		defer p.mu.Unlock()
 		return len(p.shaking) == maxShaking
 	})
-	ended(t, dial(t, p, "127.0.0.3"), time.Second)
+	ended(t, dial(t, p, "127.0.0.3"), handshakeTimeout/2)
 }
 
 // What two swarms upload under one throttle is bounded together.

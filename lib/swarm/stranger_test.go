@@ -39,7 +39,7 @@ func visit(t *testing.T, tor *metainfo.Torrent, s *Swarm) *stranger {
 func greet(t *testing.T, tor *metainfo.Torrent, nc net.Conn) *stranger {
 	t.Helper()
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(30 * time.Second))
+	nc.SetDeadline(time.Now().Add(120 * time.Second))
 	id := [20]byte{'-', 'X', 'X'}
 	if err := wire.WriteHandshake(nc, wire.NewHandshake(tor.InfoHash, id)); err != nil {
 		t.Fatal(err)
@@ -120,28 +120,41 @@ func TestPeerThatTakesNothingIsCutOff(t *testing.T) {
 	if seed.Stats().Peers != 1 {
 		t.Fatal("it is not among the peers")
 	}
-	eventually(t, deadAfter+3*time.Second, "the peer is gone", func() bool { return seed.Stats().Peers == 0 })
+	eventually(t, deadAfter+30*time.Second, "the peer is gone", func() bool { return seed.Stats().Peers == 0 })
 }
 
 // One that reads 10 Mbit/s is only slow.
 func TestSlowPeerKeepsItsConnection(t *testing.T) {
 	t.Parallel()
 	tor, disk := image(t, 64, 256<<10)
-	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
-	p := visit(t, tor, seed)
-	p.nc.(*net.TCPConn).SetReadBuffer(8 << 10)
-	p.askForEverything(512)
+	for {
+		seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
+		p := visit(t, tor, seed)
+		p.nc.(*net.TCPConn).SetReadBuffer(8 << 10)
+		p.askForEverything(512)
+		pause, err := readSlowly(p.nc, 2*deadAfter)
+		if err == nil && seed.Stats().Peers == 1 {
+			return
+		}
+		if pause < deadAfter/2 { // else it was not slow but silent, as the machine had other things to do
+			t.Fatalf("it was cut off: %v; its longest pause was %v", err, pause)
+		}
+		seed.Close()
+	}
+}
+
+// readSlowly reads 10 Mbit/s for a while. Its longest pause is that between two reads.
+func readSlowly(nc net.Conn, while time.Duration) (longest time.Duration, err error) {
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	buf := make([]byte, 32<<10)
-	for end := time.Now().Add(2 * deadAfter); time.Now().Before(end); <-tick.C {
-		if n, err := p.nc.Read(buf); err != nil {
-			t.Fatalf("cut off after %d bytes: %v", n, err)
-		}
+	last := time.Now()
+	for end := last.Add(while); err == nil && time.Now().Before(end); <-tick.C {
+		_, err = nc.Read(buf)
+		now := time.Now()
+		last, longest = now, max(longest, now.Sub(last))
 	}
-	if seed.Stats().Peers != 1 {
-		t.Fatal("it was cut off")
-	}
+	return longest, err
 }
 
 // A peer that stops in the middle of a block, or sends a byte of it now and then, does not keep
@@ -225,13 +238,13 @@ func TestSlowDiskKeepsItsConnection(t *testing.T) {
 	seed := begin(t, tor, store.NewSource(tor, disk, "seed"), Config{})
 	s := begin(t, tor, store.New(tor, slowDisk{&ram{b: make([]byte, len(disk.b))}, 20 * time.Millisecond}, "target"), Config{})
 	s.AddPeers(addrs(t, addr(seed).String()))
-	eventually(t, 5*time.Second, "it is connected", func() bool { return seed.Stats().Peers == 1 })
+	eventually(t, 60*time.Second, "it is connected", func() bool { return seed.Stats().Peers == 1 })
 	start := time.Now()
 	for !s.store.Complete() {
 		if seed.Stats().Peers != 1 {
 			t.Fatalf("cut off after %v", time.Since(start))
 		}
-		if time.Since(start) > time.Minute {
+		if time.Since(start) > 3*time.Minute {
 			t.Fatal("it does not finish")
 		}
 		time.Sleep(time.Millisecond)
@@ -315,7 +328,7 @@ func TestEncryptedTryDoesNotCount(t *testing.T) {
 			t.Fatal(err)
 		}
 		nc.Write(make([]byte, 96+100)) // a Diffie-Hellman key and its padding
-		nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		nc.SetReadDeadline(time.Now().Add(60 * time.Second))
 		if n, err := nc.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("it was answered, or not hung up on: %v", err)
 		}

@@ -124,7 +124,7 @@ func addrs(t *testing.T, list ...string) []netip.AddrPort {
 
 func wait(t *testing.T, s *Swarm) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
 	defer cancel()
 	return s.Wait(ctx)
 }
@@ -240,7 +240,7 @@ func TestSeedReadErrorWithdrawsThePiece(t *testing.T) {
 	st := store.New(tor, d, "target")
 	s := begin(t, tor, st, Config{})
 	s.AddPeers([]netip.AddrPort{addr(seed)})
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for st.Have().Count() < 63 {
 		select {
 		case <-deadline:
@@ -281,7 +281,7 @@ func TestLiarIsBanned(t *testing.T) {
 	s.AddPeers([]netip.AddrPort{addr(bad)})
 	select {
 	case <-banned:
-	case <-time.After(30 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("nobody was banned")
 	}
 	if len(d.writes) > 0 {
@@ -322,7 +322,7 @@ func TestSeedLeavesEarly(t *testing.T) {
 		}
 		return true
 	}
-	for deadline := time.Now().Add(30 * time.Second); !left(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !left(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the seed never gave everything away")
 		}

@@ -27,7 +27,7 @@ func TestUTPIsRefused(t *testing.T) {
 	syn, _ := hex.DecodeString(transmissionSyn)
 	nc.Write([]byte("d1:ad2:id20:")) // the DHT's, which is ignored
 	nc.Write(syn)
-	nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	nc.SetReadDeadline(time.Now().Add(60 * time.Second))
 	b := make([]byte, 100)
 	n, err := nc.Read(b)
 	if err != nil {

@@ -91,11 +91,11 @@ func (s *server) until(pc *net.UDPConn, packet []byte, block uint16) bool {
 		pc.Write(packet)
 	}
 	buf := make([]byte, 1500)
-	pc.SetReadDeadline(time.Now().Add(2 * time.Second))
+	pc.SetReadDeadline(time.Now().Add(30 * time.Second))
 	for {
 		n, err := pc.Read(buf)
 		switch {
-		case err != nil:
+		case err != nil, n > 1 && buf[1] == opError:
 			return false
 		case bytes.Equal(buf[:n], ack(block)):
 			return true
@@ -167,14 +167,22 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pc.Close()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 100*time.Millisecond, errors.New("long enough"))
-	defer cancel()
-	start := time.Now()
-	if _, err := Get(ctx, pc.LocalAddr().String(), "a", 1000); err == nil || err.Error() != "long enough" {
-		t.Errorf("error %v", err)
+	// It ends with the context, not when the next packet would be due. Once in a while the machine may
+	// have other things to do at that moment.
+	var took time.Duration
+	for range 10 {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		var end time.Time
+		time.AfterFunc(100*time.Millisecond, func() { end = time.Now(); cancel(errors.New("long enough")) })
+		if _, err := Get(ctx, pc.LocalAddr().String(), "a", 1000); err == nil || err.Error() != "long enough" {
+			t.Fatalf("error %v", err)
+		}
+		if took = time.Since(end); took < 500*time.Millisecond {
+			break
+		}
 	}
-	if took := time.Since(start); took > 900*time.Millisecond {
-		t.Errorf("it took %v", took)
+	if took >= 500*time.Millisecond {
+		t.Errorf("it took %v to end", took)
 	}
 	if _, err := Get(context.Background(), "127.0.0.1:0", "a", 1000); err == nil {
 		t.Error("port 0 is a port")

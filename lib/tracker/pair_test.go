@@ -23,7 +23,7 @@ func TestClientAndServer(t *testing.T) {
 			defer unsubscribe()
 			wait := func(what string, ok func([]Receiver) bool) {
 				t.Helper()
-				for late := time.After(20 * time.Second); !ok(s.Receivers(0)); {
+				for late := time.After(60 * time.Second); !ok(s.Receivers(0)); {
 					select {
 					case <-changed:
 					case <-late:

@@ -180,7 +180,7 @@ func TestUDPResends(t *testing.T) {
 		}
 		return book(h, body)
 	})
-	if _, err := once(ClientConfig{Timeout: 20 * time.Second}, u, 0); err != nil {
+	if _, err := once(ClientConfig{Timeout: 60 * time.Second}, u, 0); err != nil {
 		t.Errorf("the first packet was lost: %v", err)
 	}
 }

@@ -39,7 +39,7 @@ func patient(want string) ClientConfig {
 	if want == "timeout" {
 		return ClientConfig{Timeout: 300 * time.Millisecond}
 	}
-	return ClientConfig{Timeout: 20 * time.Second}
+	return ClientConfig{Timeout: 60 * time.Second}
 }
 
 func TestHTTPHostileAnswers(t *testing.T) {

@@ -77,7 +77,7 @@ func TestWatchFindsTheProgramBehindAnExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(60 * time.Second)
 	second := func(p Process) bool { return p.OutputDir() == filepath.Join(dir, "new") }
 	for !slices.ContainsFunc(watch.list(), second) {
 		select {

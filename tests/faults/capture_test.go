@@ -96,10 +96,15 @@ func TestCaptureAtTheSpeedOfTheDevice(t *testing.T) {
 		}
 		return time.Since(start)
 	}
-	alone := timed("dd", "if="+dev, "of=/dev/null", "bs=1M", "status=none")
-	ours := timed(filepath.Join(bin, "ezio-btfiles"), "-q", "--raw", "-s", dev)
-	t.Logf("dd %v, ezio-btfiles %v", alone, ours)
-	if limit := alone*5/4 + 300*time.Millisecond; ours > limit {
-		t.Errorf("it took %v, and reading alone %v", ours, alone)
+	// Other work of the machine only ever makes it longer: the shortest of a few tries is what it takes.
+	alone, ours := time.Hour, time.Hour
+	for range 5 {
+		alone = min(alone, timed("dd", "if="+dev, "of=/dev/null", "bs=1M", "status=none"))
+		ours = min(ours, timed(filepath.Join(bin, "ezio-btfiles"), "-q", "--raw", "-s", dev))
+		t.Logf("dd %v, ezio-btfiles %v", alone, ours)
+		if ours <= alone*5/4+300*time.Millisecond {
+			return
+		}
 	}
+	t.Errorf("it took %v, and reading alone %v", ours, alone)
 }

@@ -210,8 +210,8 @@ func TestMaliciousInputs(t *testing.T) {
 		script := fmt.Sprintf(`cd %s && echo $$ >%s && exec "$@" <in`, dir, procs)
 		began := time.Now()
 		p := start(t, append([]string{"sh", "-c", script, "sh"}, args...)...)
-		p.wait(30 * time.Second)
-		took := time.Since(began)
+		p.wait()
+		took := p.end.Sub(began)
 		left, err := os.ReadDir(dir)
 		must(t, err)
 		if len(left) != 1 {
@@ -233,6 +233,11 @@ func TestMaliciousInputs(t *testing.T) {
 		t.Run(c.kind, func(t *testing.T) {
 			for _, in := range c.list {
 				p, took := run(t, in, append([]string{}, c.args...)...)
+				// A busy machine may be the cause once, and not again and again.
+				for try := 1; took > time.Second && try < 10; try++ {
+					_, again := run(t, in, append([]string{}, c.args...)...)
+					took = min(took, again)
+				}
 				msg := p.err.String()
 				switch {
 				case p.code != 1 || p.out.String() != "" || strings.Count(msg, "\n") > 2:

@@ -51,6 +51,10 @@ type image struct {
 
 const canary = 0xee // in every gap of a target
 
+// patience is how long is waited for what must come. The machine may be busy with other things: what must
+// be quick is measured otherwise.
+const patience = 2 * time.Minute
+
 // newImage makes one of so many pieces, the last of which is short.
 func newImage(t testing.TB, pieces int, length int64) *image {
 	t.Helper()
@@ -168,10 +172,8 @@ func faulty(t testing.TB, content []byte) (d *faultfs.Disk, dev string) {
 	dir := t.TempDir()
 	d, err := faultfs.Mount(dir, int64(len(content)), content)
 	must(t, err)
-	t.Cleanup(func() {
-		if err := d.Unmount(); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
+	t.Cleanup(func() { // the kernel lets go of the file a moment after the loop device is detached
+		until(t, patience, "unmounting the disk", func() bool { return d.Unmount() == nil })
 	})
 	return d, loop(t, d.Path)
 }
@@ -187,13 +189,10 @@ func loop(t testing.TB, file string, flags ...string) string {
 		if out, err := exec.Command("losetup", "-d", dev).CombinedOutput(); err != nil {
 			t.Errorf("losetup -d %s: %v: %s", dev, err, out)
 		}
-		for range 100 { // detaching ends with the last program that looks at the device
-			if out, _ := exec.Command("losetup", "-n", "-O", "BACK-FILE", dev).Output(); len(bytes.TrimSpace(out)) == 0 {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		t.Errorf("%s does not let go of %s", dev, file)
+		until(t, patience, dev+" lets go of "+file, func() bool { // with the last program that looks at it
+			out, _ := exec.Command("losetup", "-n", "-O", "BACK-FILE", dev).Output()
+			return len(bytes.TrimSpace(out)) == 0
+		})
 	})
 	return dev
 }
@@ -206,7 +205,8 @@ type proc struct {
 	out  buffer
 	err  buffer
 	done chan struct{}
-	code int
+	code int       // once it is done
+	end  time.Time // likewise
 }
 
 // buffer is written by a program and read by its test.
@@ -240,6 +240,7 @@ func start(t testing.TB, args ...string) *proc {
 	must(t, p.cmd.Start())
 	go func() {
 		_ = p.cmd.Wait()
+		p.end = time.Now()
 		p.code = p.cmd.ProcessState.ExitCode()
 		close(p.done)
 	}()
@@ -266,21 +267,21 @@ func (p *proc) signal(s os.Signal) {
 	}
 }
 
-// wait wants it to end in time, and returns its exit code.
-func (p *proc) wait(limit time.Duration) int {
+// wait waits for its end, and returns its exit code.
+func (p *proc) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(limit):
-		p.t.Fatalf("%s still runs after %v", p.name, limit)
+	case <-time.After(patience):
+		p.t.Fatalf("%s still runs after %v: %s", p.name, patience, tail(p.err.String()))
 	}
 	return p.code
 }
 
-// success wants it to end with exit code 0 in time.
-func (p *proc) success(limit time.Duration) {
+// success wants it to end with exit code 0.
+func (p *proc) success() {
 	p.t.Helper()
-	if code := p.wait(limit); code != 0 {
+	if code := p.wait(); code != 0 {
 		p.t.Fatalf("%s: exit code %d: %s", p.name, code, tail(p.err.String()))
 	}
 }
@@ -326,10 +327,10 @@ func (p *proc) said(name string) bool {
 }
 
 // await waits for an event.
-func (p *proc) await(name, phase string, limit time.Duration) event {
+func (p *proc) await(name, phase string) event {
 	p.t.Helper()
 	var found event
-	until(p.t, limit, fmt.Sprintf("event %s %s of %s", name, phase, p.name), func() bool {
+	until(p.t, patience, fmt.Sprintf("event %s %s of %s", name, phase, p.name), func() bool {
 		e, ok := p.event(name, phase)
 		found = e
 		select {
@@ -365,7 +366,7 @@ func seed(t testing.TB, torrent, disk string, more ...string) *seeding {
 	t.Helper()
 	p := start(t, append([]string{"ezio-seed", "-t", torrent, "-d", disk, "--listen", "127.0.0.1:0",
 		"--tracker-listen", "127.0.0.1:0", "--progress", "json"}, more...)...)
-	e := p.await("start", "serving", 20*time.Second)
+	e := p.await("start", "serving")
 	return &seeding{proc: p, port: e.Port, url: fmt.Sprintf("http://127.0.0.1:%d/a.torrent", e.TrackerPort)}
 }
 

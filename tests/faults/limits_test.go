@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ezio/lib/extent"
 )
@@ -29,7 +28,7 @@ func cgroup(t testing.TB, limit int64) (dir, procs string) {
 	dir, err := os.MkdirTemp(root, "ezio-faults-")
 	must(t, err)
 	t.Cleanup(func() {
-		until(t, 5*time.Second, "an empty cgroup", func() bool {
+		until(t, patience, "an empty cgroup", func() bool {
 			err := syscall.Rmdir(dir)
 			return err == nil || !errors.Is(err, syscall.EBUSY)
 		})
@@ -64,7 +63,7 @@ func onSmallMachines(t *testing.T, im *image) {
 	small := func(args ...string) *proc { return start(t, limited(t, 192*mib, 64, args...)...) }
 	s := small("ezio-seed", "-t", im.torrent, "-d", im.disk, "--listen", "127.0.0.1:0",
 		"--tracker-listen", "127.0.0.1:0", "--progress", "json")
-	e := s.await("start", "serving", 20*time.Second)
+	e := s.await("start", "serving")
 	for i := range 80 { // half of them shake hands, and are silent then
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", e.Port))
 		must(t, err)
@@ -81,7 +80,7 @@ func onSmallMachines(t *testing.T, im *image) {
 			"--seed-idle", "2s", "--verify-after", "--progress", "json"))
 	}
 	for _, r := range all {
-		r.success(time.Minute)
+		r.success()
 	}
 	for i := range machines {
 		path := fmt.Sprintf("%s/%d.img", dir, i)
@@ -97,7 +96,7 @@ func TestTooSmallMachine(t *testing.T) {
 	im := newImage(t, 2, 16<<20)
 	target := filepath.Join(t.TempDir(), "target.img")
 	r := start(t, limited(t, 112*mib, 64, "ezio-recv", "-t", im.torrent, "-d", target, "--listen", "127.0.0.1:0", "--peer", "127.0.0.1:9")...)
-	if code := r.wait(10 * time.Second); code != 1 || !strings.Contains(r.err.String(), "of memory, and receiving pieces of 16 MiB needs 128 MiB") {
+	if code := r.wait(); code != 1 || !strings.Contains(r.err.String(), "of memory, and receiving pieces of 16 MiB needs 128 MiB") {
 		t.Errorf("exit code %d: %s", code, r.err.String())
 	}
 	if _, err := os.Stat(target); err == nil {
@@ -119,7 +118,7 @@ func TestSeveralTargetsSmallMachine(t *testing.T) {
 	path := filepath.Join(dir, "ezio.conf")
 	must(t, os.WriteFile(path, []byte(conf), 0o644))
 	r := start(t, limited(t, 192*mib, 64, "ezio-recv", "--config", path, "--listen", "127.0.0.1:0", "--seed-idle", "0", "--progress", "json")...)
-	r.success(time.Minute)
+	r.success()
 	for i, im := range ims {
 		if n := count(im.right(readFile(t, fmt.Sprintf("%s/%d.img", dir, i)))); n != len(im.t.Pieces) {
 			t.Errorf("target %d: %d pieces right", i, n)
@@ -145,9 +144,9 @@ func TestManyFilesFewDescriptors(t *testing.T) {
 	}
 	s := start(t, limited(t, 192*mib, 64, "ezio-seed", "-t", im.torrent, "-d", dir, "--listen", "127.0.0.1:0",
 		"--tracker-listen", "127.0.0.1:0", "--check", "--progress", "json")...)
-	url := fmt.Sprintf("http://127.0.0.1:%d/a.torrent", s.await("start", "serving", 20*time.Second).TrackerPort)
+	url := fmt.Sprintf("http://127.0.0.1:%d/a.torrent", s.await("start", "serving").TrackerPort)
 	target := im.blankFile(t)
-	recv(t, url, target, "--force").success(30 * time.Second)
+	recv(t, url, target, "--force").success()
 	im.check(t, readFile(t, target))
 	if msg := s.err.String(); strings.Contains(msg, "too many open files") {
 		t.Error(msg)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func newID() (id [20]byte) {
 
 // dialAs connects from one of our many addresses.
 func dialAs(from, addr string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 5 * time.Second}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 30 * time.Second}
 	return d.Dial("tcp", addr)
 }
 
@@ -44,7 +45,7 @@ type corrupter struct {
 
 	mu            sync.Mutex
 	sent, corrupt int
-	victims       int // connections that were sent so many wrong pieces that they should have noticed
+	victims       map[[20]byte]bool // peers that were sent so many wrong pieces on one connection that they should have noticed
 }
 
 // enough wrong pieces for a ban, even if some of them were thrown away for another reason.
@@ -57,7 +58,7 @@ func newCorrupter(t testing.TB, im *image, percent int) *corrupter {
 	l, err := net.Listen("tcp", stranger+":0")
 	must(t, err)
 	t.Cleanup(func() { _ = l.Close(); _ = f.Close() })
-	k := &corrupter{im: im, disk: f, percent: percent, addr: l.Addr().String()}
+	k := &corrupter{im: im, disk: f, percent: percent, addr: l.Addr().String(), victims: map[[20]byte]bool{}}
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -72,7 +73,8 @@ func newCorrupter(t testing.TB, im *image, percent int) *corrupter {
 
 func (k *corrupter) serve(c net.Conn) {
 	defer c.Close()
-	if _, err := wire.ReadHandshake(c); err != nil {
+	hs, err := wire.ReadHandshake(c)
+	if err != nil {
 		return
 	}
 	if err := wire.WriteHandshake(c, wire.NewHandshake(k.im.t.InfoHash, newID())); err != nil {
@@ -97,7 +99,7 @@ func (k *corrupter) serve(c net.Conn) {
 			if !ok && !wrong[m.Block.Piece] {
 				if wrong[m.Block.Piece] = true; len(wrong) == enough {
 					k.mu.Lock()
-					k.victims++
+					k.victims[hs.PeerID] = true
 					k.mu.Unlock()
 				}
 			}
@@ -139,7 +141,7 @@ func TestOneOfEightCorrupts(t *testing.T) {
 		target := im.blankFile(t)
 		all, targets = append(all, recv(t, s.url, target, "--force", "--seed-idle", "3s", "--peer", k.addr)), append(targets, target)
 	}
-	received(t, im, 90*time.Second, all, targets)
+	received(t, im, all, targets)
 	banned := 0
 	for _, r := range all {
 		if r.said("peer_banned") {
@@ -151,8 +153,8 @@ func TestOneOfEightCorrupts(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of its %d blocks were wrong; %d of 7 receivers banned it, %d were sent %d wrong pieces and more", k.corrupt, k.sent, banned, k.victims, enough)
-	if banned == 0 || banned < k.victims {
+	t.Logf("%d of its %d blocks were wrong; %d of 7 receivers banned it, %d were sent %d wrong pieces and more", k.corrupt, k.sent, banned, len(k.victims), enough)
+	if banned == 0 || banned < len(k.victims) {
 		t.Error("it should have been banned")
 	}
 }
@@ -163,11 +165,10 @@ func TestBitsFlipOnTheWire(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, which string
-		limit       time.Duration
 		bans        bool
 	}{
-		{"one packet", "limit rate 1/day burst 1 packets", 60 * time.Second, false},
-		{"one in a thousand", "numgen random mod 1000 == 0", 90 * time.Second, true},
+		{"one packet", "limit rate 1/day burst 1 packets", false},
+		{"one in a thousand", "numgen random mod 1000 == 0", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +184,7 @@ func TestBitsFlipOnTheWire(t *testing.T) {
 				target := im.blankFile(t)
 				all, targets = append(all, l.recv(i, target, "--seed-idle", "3s")), append(targets, target)
 			}
-			received(t, im, c.limit, all, targets)
+			received(t, im, all, targets)
 			bans := 0
 			for i, r := range all {
 				if !l.hit(l.nodes[i+1]) {
@@ -293,9 +294,10 @@ var attacks = []attack{
 	}},
 }
 
-// besiege keeps so many connections of every kind up against an address until the test ends, and
-// counts those that were made.
+// besiege keeps so many connections of every kind up against an address until the test ends. It returns
+// when that many have been made.
 func besiege(t testing.TB, im *image, addr string, each, addresses int) {
+	var made atomic.Int64
 	end := make(chan struct{})
 	var wg sync.WaitGroup
 	t.Cleanup(func() { close(end); wg.Wait() })
@@ -314,6 +316,7 @@ func besiege(t testing.TB, im *image, addr string, each, addresses int) {
 						time.Sleep(100 * time.Millisecond)
 						continue
 					}
+					made.Add(1)
 					done := make(chan struct{})
 					go func() { a.do(im, c); _ = c.Close(); close(done) }()
 					select {
@@ -328,6 +331,7 @@ func besiege(t testing.TB, im *image, addr string, each, addresses int) {
 			})
 		}
 	}
+	until(t, patience, "a siege", func() bool { return made.Load() >= int64(each*len(attacks)) })
 }
 
 // Five hundred hostile connections against a seed and as many against a receiver, from one address or
@@ -335,14 +339,24 @@ func besiege(t testing.TB, im *image, addr string, each, addresses int) {
 // peace.
 func TestSiege(t *testing.T) {
 	im := newImage(t, 192, 256<<10)
-	peace := besieged(t, im, 0, 1)
+	// Other work of the machine only ever makes it longer: the shortest of a few tries is what it takes.
+	shortest := func(t *testing.T, took time.Duration, each, addresses int) time.Duration {
+		t.Run(fmt.Sprintf("%d of each kind", each), func(t *testing.T) { took = min(took, besieged(t, im, each, addresses)) })
+		return took
+	}
+	peace := shortest(t, time.Hour, 0, 1)
 	for _, addresses := range []int{1, 250} {
 		t.Run(fmt.Sprintf("from %d", addresses), func(t *testing.T) {
-			war := besieged(t, im, 50, addresses)
-			t.Logf("%v in peace, %v under siege", peace.Round(10*time.Millisecond), war.Round(10*time.Millisecond))
-			if float64(peace) < 0.8*float64(war) {
-				t.Errorf("under siege it took %v, in peace %v", war, peace)
+			war := time.Hour
+			for range 4 {
+				war = shortest(t, war, 50, addresses)
+				t.Logf("%v in peace, %v under siege", peace.Round(10*time.Millisecond), war.Round(10*time.Millisecond))
+				if float64(peace) >= 0.8*float64(war) || t.Failed() {
+					return
+				}
+				peace = shortest(t, peace, 0, 1)
 			}
+			t.Errorf("under siege it took %v, in peace %v", war, peace)
 		})
 	}
 }
@@ -354,28 +368,26 @@ func besieged(t *testing.T, im *image, each, addresses int) time.Duration {
 	}
 	s := within(bin+"/ezio-seed", "-t", im.torrent, "-d", im.disk, "--listen", "127.0.0.1:0", "--tracker-listen", "127.0.0.1:0",
 		"--upload-limit", "6MiB", "--progress", "json")
-	e := s.await("start", "serving", 20*time.Second)
+	e := s.await("start", "serving")
 	besiege(t, im, fmt.Sprintf("127.0.0.1:%d", e.Port), each, addresses)
-	time.Sleep(time.Duration(min(each, 1)) * 2 * time.Second) // the siege comes first
 	_, procs = cgroup(t, 192*mib)
 	url := fmt.Sprintf("http://127.0.0.1:%d/a.torrent", e.TrackerPort)
 	var all []*proc
 	var targets []string
-	began := time.Now()
 	for range 2 {
 		target := im.blankFile(t)
 		all, targets = append(all, within(bin+"/ezio-recv", "-t", url, "-d", target, "--force", "--listen", "127.0.0.1:0",
 			"--seed-idle", "3s", "--progress", "json")), append(targets, target)
 	}
-	first := all[0].await("start", "receiving", 10*time.Second)
+	first := all[0].await("start", "receiving")
 	besiege(t, im, fmt.Sprintf("127.0.0.1:%d", first.Port), each, addresses)
 	var took time.Duration
 	for _, r := range all {
-		took = max(took, r.await("done", "", 90*time.Second).Time.Sub(began))
+		took = max(took, r.await("done", "").Time.Sub(first.Time))
 	}
 	for i, r := range all {
 		r.signal(syscall.SIGINT) // strangers that ask for more would keep it
-		r.success(10 * time.Second)
+		r.success()
 		im.check(t, readFile(t, targets[i]))
 	}
 	return took

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"ezio/lib/partition"
 	"ezio/tests/faults/faultfs"
@@ -55,7 +54,7 @@ func TestPowerCutWhileTheTableIsMoved(t *testing.T) {
 		d, dev := faulty(t, bytes.Repeat([]byte{canary}, len(disk)+more))
 		d.Record()
 		s := seed(t, torrent, file)
-		recv(t, s.url, dev).success(30 * time.Second)
+		recv(t, s.url, dev).success()
 		log := d.Log()
 		first := slices.IndexFunc(log, func(e faultfs.Event) bool { return e.Op == faultfs.Flush })
 		if first < 0 || len(log)-first < 8 {
@@ -72,7 +71,7 @@ func TestPowerCutWhileTheTableIsMoved(t *testing.T) {
 				}
 				target := filepath.Join(t.TempDir(), "target.img")
 				must(t, os.WriteFile(target, left, 0o600))
-				recv(t, s.url, target, "--force", "--verify-after").success(30 * time.Second)
+				recv(t, s.url, target, "--force", "--verify-after").success()
 				out, err := exec.Command("/usr/sbin/sgdisk", "-v", target).CombinedOutput()
 				if err != nil || !strings.Contains(string(out), "No problems found") {
 					t.Errorf("power cut after %d of %d: sgdisk: %v: %s", at, len(log), err, out)
@@ -91,7 +90,7 @@ func TestTableCannotBeWritten(t *testing.T) {
 	d.Set(faultfs.Rule{Op: faultfs.Write, From: size - 4096, To: size, Err: syscall.EIO})
 	s := seed(t, torrent, file)
 	r := recv(t, s.url, dev)
-	if code := r.wait(30 * time.Second); code != 1 || !strings.Contains(r.err.String(), dev) || r.said("done") {
+	if code := r.wait(); code != 1 || !strings.Contains(r.err.String(), dev) || r.said("done") {
 		t.Errorf("exit code %d: %s", code, tail(r.err.String()))
 	}
 	if left := d.Bytes(); !bytes.Equal(left[:mib], disk[:mib]) {

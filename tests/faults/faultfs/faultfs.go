@@ -66,6 +66,8 @@ type Disk struct {
 	rules []*Rule
 	log   []Event
 	keep  bool
+	left  int64     // bytes until it dies; 0: it does not
+	died  time.Time // zero: it has not
 }
 
 // Mount makes a disk of so many bytes below dir, with content (shorter or nil: zeros follow).
@@ -98,9 +100,29 @@ func (d *Disk) Set(rules ...Rule) {
 	}
 }
 
-// Die fails everything from now on.
-func (d *Disk) Die() {
-	d.Set(Rule{Op: Read, Err: syscall.EIO}, Rule{Op: Write, Err: syscall.EIO}, Rule{Op: Flush, Err: syscall.EIO})
+// DieAfter fails everything once so many more bytes have been written.
+func (d *Disk) DieAfter(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = bytes
+}
+
+// Died is when that was.
+func (d *Disk) Died() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.died
+}
+
+// wear counts what was written. The caller holds mu.
+func (d *Disk) wear(bytes int64) {
+	if d.left == 0 {
+		return
+	}
+	if d.left = max(0, d.left-bytes); d.left == 0 {
+		d.rules = []*Rule{{Op: Read, Err: syscall.EIO}, {Op: Write, Err: syscall.EIO}, {Op: Flush, Err: syscall.EIO}}
+		d.died = time.Now()
+	}
 }
 
 // Bytes is a copy of what it holds.
@@ -206,6 +228,7 @@ func (d *Disk) write(p []byte, off int64) (int, syscall.Errno) {
 	}
 	at := d.bytes[off : off+int64(len(p))]
 	copy(at, p)
+	d.wear(int64(len(p)))
 	if r.Lie {
 		at[max(0, r.From-off)] ^= 1
 	}
