@@ -30,6 +30,7 @@ type source struct {
 	naps      int       // how often it was left alone since
 	rate      float64
 	fresh     int64 // bytes since the last tick
+	slow      bool  // it brings much less than our link can (slow.go)
 	offerer
 }
 
@@ -329,7 +330,7 @@ func (p *Picker) pick(q *peer) (wire.Block, bool) {
 	}
 	// A piece that lost its owner is nearest to being whole; it goes before any new one.
 	if join != nil && join.owner == nil {
-		join.owner = q
+		join.owner, join.since, join.progress = q, p.now, p.now
 		return join.run(missing, 0, q.block())
 	}
 	budget := p.cfg.Budget

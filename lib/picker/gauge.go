@@ -39,13 +39,10 @@ func (g *gauge) tick(since time.Duration) {
 type slots struct {
 	slotRules
 	extra int
-	used  int
 	since time.Duration // since the last change, or the last time that none was needed
 	tried time.Duration // since a slot was last added
 
-	piece  int64         // bytes of a piece, if one at a time is the rule
-	alone  time.Duration // how long the first one that was served alone takes already
-	probed bool          // whether that is all the link can do was tried
+	lonely
 }
 
 // slotRules are how slots are added.
@@ -54,39 +51,14 @@ type slotRules struct {
 	enough float64       // of the best rate: below it another slot is opened
 	probe  time.Duration // a slot is tried this long after the last, even so; 0: never
 	settle time.Duration // how long a change takes to show in the rate
-	steady bool          // a peer that takes another's place is such a change
 }
 
 const maxSlots = 64
 
 func (s *slots) count() int { return s.base + s.extra }
 
-// A piece that is to take longer than this is either on a slow link or with a slow peer. As long as
-// nobody knows which, a second one is tried beside it, once.
-const (
-	slowPiece = 4 * time.Second
-	probeTime = time.Second
-)
-
-// lonely says whether to try that now.
-func (s *slots) lonely(since time.Duration, g *gauge, used int) bool {
-	if s.piece == 0 || s.probed || used == 0 {
-		return false
-	}
-	s.alone += since
-	s.probed = s.alone > probeTime
-	return s.probed && g.rate()*slowPiece.Seconds() < float64(s.piece)
-}
-
 // tick hears how many slots are used and whether there is somebody for another one.
 func (s *slots) tick(since time.Duration, g *gauge, used int, more bool) {
-	if used != s.used && s.steady {
-		s.since = 0
-	}
-	s.used = used
-	if s.lonely(since, g, used) && more {
-		s.extra++
-	}
 	if s.since += since; s.since < s.settle {
 		return
 	}
@@ -95,7 +67,7 @@ func (s *slots) tick(since time.Duration, g *gauge, used int, more bool) {
 	switch {
 	case more && used >= s.count() && (slow || s.probe > 0 && s.tried > s.probe):
 		s.extra, s.tried = min(s.extra+1, maxSlots-s.base), 0
-	case s.extra > 0 && (!s.steady || used < s.count()):
+	case s.extra > 0:
 		s.extra--
 	}
 	s.since = 0

@@ -23,12 +23,14 @@ type offering struct {
 	out  int           // offers not answered
 	rtt  time.Duration // from an offer to its answer
 	took time.Duration // from a piece's acceptance to its announcement
+	dare dare
 }
 
 // A handout is a piece that one peer was offered, or has taken, and does not have yet.
 type handout struct {
 	at    time.Time
 	taken bool
+	given bool // it counts as on its way to somebody who will relay it
 }
 
 // offeree is one peer as somebody to make offers to; offerer as somebody who makes them.
@@ -37,6 +39,7 @@ type (
 		handouts  map[int]handout
 		elsewhere map[int]time.Time // pieces that it said come from others, and when
 		full      time.Time         // when it said that it has no room; zero: it has
+		room      time.Time         // since when it has
 	}
 	offerer struct {
 		saidFull bool         // it was told that we have no room
@@ -51,12 +54,12 @@ const (
 	longPiece = 8 << 20 // if a piece takes far longer than arranging it
 	reserve   = 2       // open pieces that foreign clients leave to offers
 
-	muchSlower = 4 // this many times less is worth a change
-
 	answerTime = time.Second     // an offer not answered by then is void
 	memory     = 5 * time.Second // what a peer said of itself is asked again after
 	fullTime   = 2 * time.Second // that it is full, sooner: what fills it may be slow
 	candidates = 8               // receivers looked at for an offer
+
+	sparePieces = 1.25 // see spareTime
 
 	// Arranging the next piece begins this much before the last one ends, in round trips, within
 	// bounds. The receiver's share is the larger: it waits for the offer and the piece.
@@ -66,8 +69,8 @@ const (
 )
 
 // matched are the rules of a link that works with one peer at a time, and with more only if that
-// one is slow.
-var matched = slotRules{base: 1, enough: 0.4, settle: windowTicks * tickEvery, steady: true}
+// one is slow (slow.go).
+var matched = slotRules{base: 1}
 
 func lead(g *gauge, rtts int, rtt, least time.Duration) int64 {
 	return int64(g.best * min(leadMax, max(least, time.Duration(rtts)*rtt)).Seconds())
@@ -85,7 +88,7 @@ func (p *Picker) speaks(q *peer) bool { return p.offers.on && q.tr.Offers }
 // runsDry says whether the uplink is about to have nothing to do: little is left to send, or fewer
 // peers are served than could be and none waits.
 func (p *Picker) runsDry() bool {
-	pending := p.up.queued + int64(p.offers.out)*p.cfg.Layout.Length
+	pending := p.up.queued - p.slowQueued() + int64(p.offers.out)*p.cfg.Layout.Length
 	if pending <= lead(&p.up.gauge, leadUp, p.offers.rtt, leadUpMin) {
 		return true
 	}
@@ -103,10 +106,13 @@ func (p *Picker) offer() {
 		if q.snk.handouts == nil {
 			q.snk.handouts = map[int]handout{}
 		}
-		q.snk.handouts[i] = handout{at: p.now}
+		h := handout{at: p.now, given: !q.snk.slow}
+		if h.given {
+			p.reveal.given[i]++
+			p.reveal.since[i] = p.now
+		}
+		q.snk.handouts[i] = h
 		p.offers.out++
-		p.reveal.given[i]++
-		p.reveal.since[i] = p.now
 		p.act(Action{Kind: Offer, Peer: q.id, Piece: i, Rate: int64(max(p.up.gauge.best, p.down.gauge.best))})
 	}
 }
@@ -119,9 +125,10 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 		return nil, -1
 	}
 	start, seen := p.cfg.Rand.IntN(n), 0
+	waits, spare := p.cfg.Seed && p.allOut(), p.spareTime()
 	for k := 0; k < n && seen < candidates; k++ {
 		q := p.order[(start+k)%n]
-		if !p.speaks(q) || !q.snk.full.IsZero() {
+		if !p.speaks(q) || !q.snk.full.IsZero() || (waits || q.snk.slow && p.cfg.Seed) && p.now.Sub(q.snk.room) < spare {
 			continue
 		}
 		i := p.rarestFor(q)
@@ -129,12 +136,42 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 			continue
 		}
 		seen++
-		if best == nil || p.spread(i) < p.spread(index) ||
-			p.spread(i) == p.spread(index) && q.snk.sent < best.snk.sent {
+		if best == nil || p.prefers(q, i, best, index) {
 			best, index = q, i
 		}
 	}
 	return best, index
+}
+
+// spareTime is how long a receiver must have had room before a seed sends it what others have: they
+// should serve it, and the seed's link is not theirs to lean on. That is somewhat more than a piece takes,
+// since most who are busy now are not then.
+func (p *Picker) spareTime() time.Duration {
+	if p.up.gauge.best == 0 {
+		return 0
+	}
+	return time.Duration(sparePieces * float64(p.cfg.Layout.Length) / p.up.gauge.best * float64(time.Second))
+}
+
+// allOut says whether every piece has left us, or is about to.
+func (p *Picker) allOut() bool {
+	for i, n := range p.avail {
+		if n == 0 && p.reveal.given[i] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// prefers says whether to offer piece i to q rather than piece j to r: who is slow comes last.
+func (p *Picker) prefers(q *peer, i int, r *peer, j int) bool {
+	if q.snk.slow != r.snk.slow {
+		return r.snk.slow
+	}
+	if x, y := p.spread(i), p.spread(j); x != y {
+		return x < y
+	}
+	return q.snk.sent < r.snk.sent
 }
 
 // spread is how many have a piece or are being given it by us.
@@ -157,7 +194,12 @@ func (p *Picker) offerable(q *peer, i int) bool {
 	if _, coming := q.snk.elsewhere[i]; coming {
 		return false
 	}
-	return !p.cfg.Seed || !p.underway(i)
+	return !p.cfg.Seed || !p.underway(i) && (p.avail[i] > 0 || p.relays(q))
+}
+
+// relays says whether q is one to give what nobody else has. A slow machine is not, if there is another.
+func (p *Picker) relays(q *peer) bool {
+	return !q.snk.slow || !slices.ContainsFunc(p.order, func(r *peer) bool { return p.speaks(r) && !r.snk.slow && !r.has.All() })
 }
 
 // answered ends an offer's wait.
@@ -179,10 +221,17 @@ func (p *Picker) dropHandout(q *peer, i int) {
 		if !h.taken {
 			p.offers.out--
 		}
-		p.reveal.given[i]--
-		p.reveal.next = min(p.reveal.next, i)
+		p.withhold(i, h)
 		delete(q.snk.handouts, i)
 		p.offers.dry = false
+	}
+}
+
+// withhold says that a piece is not on its way to somebody who will relay it.
+func (p *Picker) withhold(i int, h handout) {
+	if h.given {
+		p.reveal.given[i]--
+		p.reveal.next = min(p.reveal.next, i)
 	}
 }
 
@@ -190,7 +239,8 @@ func (p *Picker) dropHandout(q *peer, i int) {
 func (p *Picker) taken(q *peer, i int, now time.Time) {
 	if h, ok := q.snk.handouts[i]; ok && !h.taken {
 		p.answered(h, now)
-		q.snk.handouts[i] = handout{at: now, taken: true}
+		h.at, h.taken = now, true
+		q.snk.handouts[i] = h
 	}
 }
 
@@ -211,7 +261,8 @@ func (p *Picker) Declined(id ID, i int, now time.Time) {
 func (p *Picker) decline(q *peer, i int, now time.Time) {
 	if h, ok := q.snk.handouts[i]; ok {
 		p.answered(h, now)
-		q.snk.handouts[i] = handout{at: h.at, taken: true}
+		h.taken = true
+		q.snk.handouts[i] = h
 		p.dropHandout(q, i)
 	}
 }
@@ -233,7 +284,9 @@ func (p *Picker) Full(id ID, i int, now time.Time) {
 // that piece now.
 func (p *Picker) Wanted(id ID, i int) {
 	if q := p.peers[id]; q != nil {
-		q.snk.full = time.Time{}
+		if !q.snk.full.IsZero() {
+			q.snk.full, q.snk.room = time.Time{}, p.now
+		}
 		p.up.stirred = true
 		delete(q.snk.elsewhere, i)
 		p.dropHandout(q, i)
@@ -248,7 +301,7 @@ func (p *Picker) tickOffers() {
 	for _, q := range p.order {
 		s := &q.snk
 		if !s.full.IsZero() && p.now.Sub(s.full) > fullTime {
-			s.full = time.Time{}
+			s.full, s.room = time.Time{}, p.now
 		}
 		for i, h := range s.handouts {
 			switch d := p.now.Sub(h.at); {
@@ -294,12 +347,15 @@ func (p *Picker) Offered(id ID, i int, rate int64, now time.Time) {
 		return
 	}
 	p.PeerHas(id, i)
+	if rate > 0 && muchSlower*float64(rate) < p.down.gauge.best {
+		q.src.slow = true
+	}
 	o := p.open.of[i]
 	switch {
 	case now.Before(q.src.rests):
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
-	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || p.unknown.Has(i) || o != nil && !p.free(o) && !p.slower(o.owner, rate):
+	case !p.offers.on || p.cfg.Seed || p.have.Has(i) || p.unknown.Has(i) || o != nil && !p.free(o) && !p.improves(o, rate):
 		if q.src.declined == nil {
 			q.src.declined = map[int]bool{}
 		}
@@ -314,8 +370,17 @@ func (p *Picker) Offered(id ID, i int, rate int64, now time.Time) {
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
 	default:
+		if o != nil && !p.free(o) || o == nil && !p.hasRoom() {
+			p.dares()
+		}
 		p.take(q, i)
 	}
+}
+
+// improves says whether an open piece would come much sooner by an offer of the given rate. One that was
+// wrong comes from one peer alone.
+func (p *Picker) improves(o *open, rate int64) bool {
+	return !p.suspect[o.index] && p.slower(o.owner, rate)
 }
 
 // free says whether an open piece may be taken from somebody else: nobody is asked for it any
@@ -324,12 +389,7 @@ func (p *Picker) free(o *open) bool {
 	if o.owner == nil {
 		return o.missing > 0
 	}
-	return p.now.Sub(o.since) > 2*patience && muchSlower*o.owner.src.rate < p.down.gauge.best
-}
-
-// slower says whether a peer sends much less than a link of the given rate would bring.
-func (p *Picker) slower(q *peer, rate int64) bool {
-	return q != nil && q.src.began(p.now) && muchSlower*q.src.rate < float64(rate)
+	return !p.suspect[o.index] && p.now.Sub(o.since) > 2*patience && muchSlower*o.owner.src.rate < p.down.gauge.best
 }
 
 // hasSlowRoom says whether all that comes, comes so slowly that an offer of the given rate is worth

@@ -335,8 +335,9 @@ func (p *Picker) tick(since time.Duration) {
 	}
 	p.met, p.up.stirred = true, true
 	p.waits = false
-	p.up.tick(since, p.next() != nil || p.bestGrant() != nil || p.offers.on && !p.offers.dry)
+	p.up.tick(since, p.next() != nil || p.bestGrant() != nil)
 	p.down.tick(since, p.order)
+	p.tickSlow(since)
 	if r := p.down.gauge.rate(); r > 0 && r >= fedShare*p.down.gauge.best {
 		p.down.fed = p.now
 	}

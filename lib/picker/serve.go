@@ -16,7 +16,8 @@ type sink struct {
 	turn   bool         // it is being served
 	inTurn int64        // bytes of this turn
 	open   bool         // it is not choked
-	since  time.Time    // when it was granted
+	since  time.Time    // when it was granted, or its turn began
+	slow   bool         // it takes much less than our link can bring (slow.go)
 	used   time.Time    // when the grant was last in use
 	sent   int64        // bytes altogether
 	fresh  int64        // bytes since the last tick
@@ -162,7 +163,7 @@ func (p *Picker) serve() {
 		if q == nil {
 			return
 		}
-		q.snk.turn, q.snk.inTurn = true, 0
+		q.snk.turn, q.snk.inTurn, q.snk.since = true, 0, p.now
 		p.up.turns++
 		p.hand(q)
 	}

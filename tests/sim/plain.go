@@ -16,7 +16,7 @@ import (
 // A plain client fetches the rarest piece first, in blocks of 16 KiB with a fixed amount asked ahead
 // of each peer, and serves the peers that it has unchoked: those that gave most in the last ten
 // seconds, or took most if it is a seed, and one of chance. It is what BEP 3 describes and what most
-// clients do, without their refinements.
+// clients do, without their refinements but one: a piece that was wrong comes from one peer the next time.
 type plain struct {
 	n       *node
 	rng     *rand.Rand
@@ -24,6 +24,7 @@ type plain struct {
 	avail   []int32
 	open    map[int]*plainPiece
 	not     *piece.Bitfield // here or open
+	wrong   map[int]bool    // pieces that were wrong and are not here: one peer sends all of such a piece
 	actions []picker.Action
 	rechoke time.Time
 	stale   time.Time
@@ -69,7 +70,7 @@ const (
 )
 
 func newPlain(n *node, rng *rand.Rand) *plain {
-	return &plain{n: n, rng: rng, avail: make([]int32, n.have.Len()), open: map[int]*plainPiece{}, not: n.have.Clone()}
+	return &plain{n: n, rng: rng, avail: make([]int32, n.have.Len()), open: map[int]*plainPiece{}, not: n.have.Clone(), wrong: map[int]bool{}}
 }
 
 func (p *plain) peer(id picker.ID) *plainPeer {
@@ -207,7 +208,7 @@ func (p *plain) Received(id picker.ID, b wire.Block, now time.Time) bool {
 
 func (p *plain) Opened(i int) bool { return p.open[i] != nil }
 func (p *plain) Verified(i int)    { delete(p.open, i); p.not.Set(i); p.wake() }
-func (p *plain) Failed(i int)      { delete(p.open, i); p.not.Clear(i); p.wake() }
+func (p *plain) Failed(i int)      { p.wrong[i] = true; delete(p.open, i); p.not.Clear(i); p.wake() }
 
 // What our own kind say about offers is nothing to a plain client.
 func (p *plain) Offered(picker.ID, int, int64, time.Time) {}
@@ -331,7 +332,7 @@ func (p *plain) help(q *plainPeer) (wire.Block, bool) {
 	}
 	best := -1
 	for i, o := range p.open {
-		if o.from != q && q.has.Has(i) && slices.Contains(o.blocks, wanted) && (best < 0 || i < best) {
+		if o.from != q && !p.wrong[i] && q.has.Has(i) && slices.Contains(o.blocks, wanted) && (best < 0 || i < best) {
 			best = i
 		}
 	}
