@@ -59,7 +59,7 @@ const (
 	fullTime   = 2 * time.Second // that it is full, sooner: what fills it may be slow
 	candidates = 8               // receivers looked at for an offer
 
-	sparePieces = 1.25 // see spareTime
+	sparePieces = 1.5 // see leaves
 
 	// Arranging the next piece begins this much before the last one ends, in round trips, within
 	// bounds. The receiver's share is the larger: it waits for the offer and the piece.
@@ -124,11 +124,10 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 	if n == 0 {
 		return nil, -1
 	}
-	start, seen := p.cfg.Rand.IntN(n), 0
-	waits, spare := p.cfg.Seed && p.allOut(), p.spareTime()
+	start, seen, out := p.cfg.Rand.IntN(n), 0, p.allOut()
 	for k := 0; k < n && seen < candidates; k++ {
 		q := p.order[(start+k)%n]
-		if !p.speaks(q) || !q.snk.full.IsZero() || (waits || q.snk.slow && p.cfg.Seed) && p.now.Sub(q.snk.room) < spare {
+		if !p.speaks(q) || !q.snk.full.IsZero() || p.cfg.Seed && p.leaves(q, out) {
 			continue
 		}
 		i := p.rarestFor(q)
@@ -143,14 +142,17 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 	return best, index
 }
 
-// spareTime is how long a receiver must have had room before a seed sends it what others have: they
-// should serve it, and the seed's link is not theirs to lean on. That is somewhat more than a piece takes,
-// since most who are busy now are not then.
-func (p *Picker) spareTime() time.Duration {
-	if p.up.gauge.best == 0 {
-		return 0
+// leaves says whether a seed leaves q to others that have something for it: what they have is not the
+// seed's to send, unless q has had room for somewhat longer than a piece takes. Most who are busy now are
+// not then. A slow one is theirs as long as some piece has not left.
+func (p *Picker) leaves(q *peer, allOut bool) bool {
+	wait := sparePieces * float64(p.cfg.Layout.Length) / p.up.gauge.best
+	if allOut && p.now.Sub(q.snk.room).Seconds() >= wait || !allOut && !q.snk.slow {
+		return false
 	}
-	return time.Duration(sparePieces * float64(p.cfg.Layout.Length) / p.up.gauge.best * float64(time.Second))
+	return slices.ContainsFunc(p.order, func(r *peer) bool {
+		return r != q && p.speaks(r) && !r.snk.slow && exceeds(r.has.Bytes(), q.has.Bytes())
+	})
 }
 
 // allOut says whether every piece has left us, or is about to.
@@ -370,8 +372,8 @@ func (p *Picker) Offered(id ID, i int, rate int64, now time.Time) {
 		q.src.saidFull = true
 		p.act(Action{Kind: Full, Peer: id, Piece: i})
 	default:
-		if o != nil && !p.free(o) || o == nil && !p.hasRoom() {
-			p.dares()
+		if o != nil && o.owner != nil || o == nil && !p.hasRoom() {
+			p.dares(rate)
 		}
 		p.take(q, i)
 	}
@@ -389,7 +391,7 @@ func (p *Picker) free(o *open) bool {
 	if o.owner == nil {
 		return o.missing > 0
 	}
-	return !p.suspect[o.index] && p.now.Sub(o.since) > 2*patience && muchSlower*o.owner.src.rate < p.down.gauge.best
+	return !p.suspect[o.index] && p.now.Sub(o.since) > 2*patience && muchSlower*o.owner.src.rate < min(p.down.gauge.best, p.believed())
 }
 
 // hasSlowRoom says whether all that comes, comes so slowly that an offer of the given rate is worth
@@ -433,8 +435,10 @@ func (p *Picker) take(q *peer, i int) {
 		p.takeBack(o)
 	}
 	o.owner, o.since, o.progress = q, p.now, p.now
+	// Of a slow link's blocks several a second come, or its rate could not be told.
+	block := min(q.tr.Block, max(blockMin, int(p.down.gauge.best*blockTime.Seconds())/chunk*chunk))
 	for len(q.src.inflight) < q.tr.Queue {
-		b, ok := o.run(missing, 0, q.tr.Block)
+		b, ok := o.run(missing, 0, block)
 		if !ok {
 			return
 		}

@@ -22,12 +22,15 @@ const (
 )
 
 // A dare is taking an offer beside what comes, or instead of it, since it promises much more: what our
-// own link can do may not have been seen. If it cannot, that is believed for a while.
+// own link can do may not have been seen. What came of it is believed for a while.
 type dare struct {
-	at    time.Time // of one that is not decided; zero: there is none
-	best  float64   // what the link had carried at most
-	pause time.Duration
+	at      time.Time // of one that is not decided; zero: there is none
+	promise int64     // bytes a second
+	came    int64     // bytes till then
+
+	pause time.Duration // the last one's, if it came to nothing
 	until time.Time
+	rate  float64 // till then our link is believed to carry no more, in bytes a second
 }
 
 // tickSlow finds out who is slow, and gives each link a place beside each of those.
@@ -111,15 +114,15 @@ func (p *Picker) slower(q *peer, rate int64) bool {
 // believed is what our downlink may carry, in bytes a second.
 func (p *Picker) believed() float64 {
 	if p.now.Before(p.offers.dare.until) {
-		return p.down.gauge.best
+		return p.offers.dare.rate
 	}
 	return math.Inf(1)
 }
 
 // dares notes that an offer is taken for what it promises.
-func (p *Picker) dares() {
+func (p *Picker) dares(rate int64) {
 	if d := &p.offers.dare; d.at.IsZero() {
-		d.at, d.best = p.now, p.down.gauge.best
+		d.at, d.promise, d.came = p.now, rate, p.came()
 	}
 }
 
@@ -129,13 +132,22 @@ func (p *Picker) settleDare() {
 	if d.at.IsZero() || p.now.Sub(d.at) < 2*patience {
 		return
 	}
+	d.rate = float64(p.came()-d.came) / p.now.Sub(d.at).Seconds()
 	d.at = time.Time{}
-	if p.down.gauge.best >= 2*d.best {
+	if muchSlower*d.rate >= float64(d.promise) {
 		d.pause = 0
 		return
 	}
 	d.pause = min(mostPause, max(darePause, 2*d.pause))
 	d.until = p.now.Add(d.pause)
+}
+
+// came is how many bytes those who are here have brought.
+func (p *Picker) came() (bytes int64) {
+	for _, q := range p.order {
+		bytes += q.src.given
+	}
+	return bytes
 }
 
 // A piece that is to take longer than slowPiece is either on a slow link or with a slow peer. As long
@@ -148,21 +160,21 @@ const (
 // lonely is that trial.
 type lonely struct {
 	piece  int64         // bytes of a piece
-	alone  time.Duration // how long somebody was served alone so far
-	probed bool          // it was tried
-	probes bool          // it is being tried
+	alone  time.Duration // how long somebody was served alone till it began
+	probes bool          // it goes on
+	joined bool          // a second one came
 }
 
 // set gives a link one place, another for each slow peer that is served, and one for a trial.
 func (s *slots) set(since time.Duration, g *gauge, used, slow int) {
-	if s.probes && used < s.count() && s.alone > 2*probeTime {
+	switch {
+	case s.probes && used >= s.count():
+		s.joined = true
+	case s.probes && s.joined:
 		s.probes = false
-	}
-	if used > 0 && s.alone <= 2*probeTime {
-		if s.alone += since; s.alone > probeTime && !s.probed {
-			s.probed = true
-			s.probes = g.rate()*slowPiece.Seconds() < float64(s.piece)
-		}
+	case used > 0 && s.alone <= probeTime:
+		s.alone += since
+		s.probes = s.alone > probeTime && g.rate()*slowPiece.Seconds() < float64(s.piece)
 	}
 	s.extra = min(slow+count(s.probes), maxSlots-s.base)
 }

@@ -53,6 +53,8 @@ func TestSeedsThatFailed(t *testing.T) {
 		332: "a seed whose only other peer claimed everything showed nothing more, and was told not to",
 		194: "a foreign client waited for a silent one: not ours to answer for",
 		871: "a machine that waits for its own disk does not starve",
+		476: "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
+		925: "the same, with a foreign client that took the last pieces from everybody",
 	} {
 		if _, err := Run(Random(seed)); err != nil {
 			t.Errorf("seed %d (%s): %v", seed, why, err)
