@@ -39,6 +39,7 @@ type downlink struct {
 	gauge gauge
 	slots slots
 	fed   time.Time // when it last carried a fair part of what it can
+	came  int64     // bytes altogether
 }
 
 func (d *downlink) tick(since time.Duration, sources []*peer) {
@@ -153,6 +154,7 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 		q.src.given += int64(b.Length)
 		q.src.came, q.src.rests, q.src.naps = now, time.Time{}, 0
 		p.down.gauge.fresh += int64(b.Length)
+		p.down.came += int64(b.Length)
 		q.src.used = now
 		p.wake(q)
 	}

@@ -122,7 +122,7 @@ func (p *Picker) believed() float64 {
 // dares notes that an offer is taken for what it promises.
 func (p *Picker) dares(rate int64) {
 	if d := &p.offers.dare; d.at.IsZero() {
-		d.at, d.promise, d.came = p.now, rate, p.came()
+		d.at, d.promise, d.came = p.now, rate, p.down.came
 	}
 }
 
@@ -132,7 +132,7 @@ func (p *Picker) settleDare() {
 	if d.at.IsZero() || p.now.Sub(d.at) < 2*patience {
 		return
 	}
-	d.rate = float64(p.came()-d.came) / p.now.Sub(d.at).Seconds()
+	d.rate = float64(p.down.came-d.came) / p.now.Sub(d.at).Seconds()
 	d.at = time.Time{}
 	if muchSlower*d.rate >= float64(d.promise) {
 		d.pause = 0
@@ -140,14 +140,6 @@ func (p *Picker) settleDare() {
 	}
 	d.pause = min(mostPause, max(darePause, 2*d.pause))
 	d.until = p.now.Add(d.pause)
-}
-
-// came is how many bytes those who are here have brought.
-func (p *Picker) came() (bytes int64) {
-	for _, q := range p.order {
-		bytes += q.src.given
-	}
-	return bytes
 }
 
 // A piece that is to take longer than slowPiece is either on a slow link or with a slow peer. As long
