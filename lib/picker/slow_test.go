@@ -192,3 +192,45 @@ func TestWrongPieceStaysWithOneSender(t *testing.T) {
 		}
 	}
 }
+
+// What a slow machine was given before it was known to be one goes to another too, and what nobody has waits
+// for another, if there is one.
+func TestSlowReceiverIsNoRelay(t *testing.T) {
+	p := newMatcher(2, 10, all(2))
+	p.offers.took = 2 * time.Second // what is under way is not given up for lost soon
+	kin(p, 1, 2)
+	l := newLinks(p, map[ID]int64{1: slow, 2: fast})
+	now := start
+	for ; !p.peers[2].has.All(); now = now.Add(tickEvery) {
+		if l.tick(t, now); now.Sub(start) > 3*time.Second {
+			t.Fatalf("what the slow one is sent is kept from the other for %v", now.Sub(start))
+		}
+	}
+
+	p = newMatcher(40, 10, all(40))
+	kin(p, 1, 2)
+	l = newLinks(p, map[ID]int64{1: slow, 2: fast})
+	for now = start; !p.peers[1].snk.slow; now = now.Add(tickEvery) {
+		l.tick(t, now)
+	}
+	for i := range 40 {
+		if p.peers[2].has.Has(i) { // nothing else is left for the slow one
+			p.PeerHas(1, i)
+		}
+	}
+	until := now.Add(time.Second)
+	for ; now.Before(until); now = now.Add(tickEvery) {
+		p.Full(2, -1, now)
+		p.Wanted(1, -1)
+		for _, a := range l.tick(t, now) {
+			if p.avail[a.Piece] == 0 {
+				t.Fatalf("%v to the slow one, and the other is about to have room", a)
+			}
+		}
+	}
+	p.Leave(2)
+	p.Wanted(1, -1)
+	if len(l.tick(t, now)) == 0 {
+		t.Fatal("nothing for the slow one when it is the only one")
+	}
+}
