@@ -40,6 +40,7 @@ type (
 		elsewhere map[int]time.Time // pieces that it said come from others, and when
 		full      time.Time         // when it said that it has no room; zero: it has
 		room      time.Time         // since when it has
+		unhelped  bool              // it has waited for others in vain
 	}
 	offerer struct {
 		saidFull bool         // it was told that we have no room
@@ -59,7 +60,7 @@ const (
 	fullTime   = 2 * time.Second // that it is full, sooner: what fills it may be slow
 	candidates = 8               // receivers looked at for an offer
 
-	sparePieces = 1.5 // see leaves
+	sparePieces = 1.75 // see leaves
 
 	// Arranging the next piece begins this much before the last one ends, in round trips, within
 	// bounds. The receiver's share is the larger: it waits for the offer and the piece.
@@ -144,16 +145,32 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 
 // leaves says whether a seed leaves q to others that have something for it: what they have is not the
 // seed's to send, unless q has had room for somewhat longer than a piece takes. Most who are busy now are
-// not then. A slow one is theirs as long as some piece has not left.
+// not then. A slow one is theirs as long as some piece has not left. Those others may be liars: whoever has
+// waited for nothing waits less till he has something from them.
 func (p *Picker) leaves(q *peer, allOut bool) bool {
-	wait := sparePieces * float64(p.cfg.Layout.Length) / p.up.gauge.best
-	if allOut && p.now.Sub(q.snk.room).Seconds() >= wait || !allOut && !q.snk.slow {
+	wait := mostLost
+	if allOut {
+		wait = time.Duration(min(mostLost.Seconds(), sparePieces*p.pieceTime()) * float64(time.Second))
+	} else if !q.snk.slow {
+		return false
+	}
+	if q.snk.unhelped {
+		wait /= 4
+	}
+	if p.up.gauge.best == 0 {
+		return false
+	}
+	if p.now.Sub(q.snk.room) >= wait {
+		q.snk.unhelped = true
 		return false
 	}
 	return slices.ContainsFunc(p.order, func(r *peer) bool {
 		return r != q && p.speaks(r) && !r.snk.slow && exceeds(r.has.Bytes(), q.has.Bytes())
 	})
 }
+
+// pieceTime is how many seconds our uplink needs for a piece.
+func (p *Picker) pieceTime() float64 { return float64(p.cfg.Layout.Length) / p.up.gauge.best }
 
 // allOut says whether every piece has left us, or is about to.
 func (p *Picker) allOut() bool {
@@ -329,6 +346,8 @@ func (p *Picker) offerHas(q *peer, i int) {
 			p.offers.took += (d - p.offers.took) / 8
 		}
 		p.dropHandout(q, i)
+	} else {
+		q.snk.unhelped = false
 	}
 	delete(q.snk.elsewhere, i)
 }

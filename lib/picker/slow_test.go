@@ -123,6 +123,16 @@ func TestSeedLeavesToOthersWhatTheyHave(t *testing.T) {
 			t.Fatal("never again")
 		}
 	}
+	// One that claims everything is not waited for when nothing is known yet, nor for long.
+	p = newMatcher(8, 10, all(8))
+	kin(p, 1, 2)
+	p.PeerBitfield(2, all(8))
+	l = newLinks(p, map[ID]int64{1: fast})
+	for now = start; !p.peers[1].has.All(); now = now.Add(tickEvery) {
+		if l.tick(t, now); now.Sub(start) > 7*time.Second {
+			t.Fatalf("%d pieces of 8 in 7 s, and none takes more than 0.4 s", p.peers[1].has.Count())
+		}
+	}
 	// Whom nobody else can serve is served at once.
 	p = newMatcher(2, 10, all(2))
 	kin(p, 1)

@@ -55,6 +55,7 @@ func TestSeedsThatFailed(t *testing.T) {
 		871: "a machine that waits for its own disk does not starve",
 		476: "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
 		925: "the same, with a foreign client that took the last pieces from everybody",
+		81:  "a seed left everything to a machine that claimed to have it",
 	} {
 		if _, err := Run(Random(seed)); err != nil {
 			t.Errorf("seed %d (%s): %v", seed, why, err)
