@@ -60,14 +60,15 @@ type Disk struct {
 	server *fuse.Server
 	dir    string
 
-	mu    sync.Mutex
-	bytes []byte
-	start []byte // what it held when the log began
-	rules []*Rule
-	log   []Event
-	keep  bool
-	left  int64     // bytes until it dies; 0: it does not
-	died  time.Time // zero: it has not
+	mu     sync.Mutex
+	bytes  []byte
+	start  []byte // what it held when the log began
+	rules  []*Rule
+	log    []Event
+	keep   bool
+	looked time.Time // the last time that it was read
+	left   int64     // bytes until it dies; 0: it does not
+	died   time.Time // zero: it has not
 }
 
 // Mount makes a disk of so many bytes below dir, with content (shorter or nil: zeros follow).
@@ -98,6 +99,13 @@ func (d *Disk) Set(rules ...Rule) {
 	for _, r := range rules {
 		d.rules = append(d.rules, &r)
 	}
+}
+
+// LastRead is when it was read last.
+func (d *Disk) LastRead() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.looked
 }
 
 // DieAfter fails everything once so many more bytes have been written.
@@ -210,6 +218,7 @@ func (d *Disk) read(p []byte, off int64) (int, syscall.Errno) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.looked = time.Now()
 	if off >= int64(len(d.bytes)) {
 		return 0, 0
 	}
