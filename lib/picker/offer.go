@@ -87,21 +87,26 @@ func (p *Picker) match() {
 func (p *Picker) speaks(q *peer) bool { return p.offers.on && q.tr.Offers }
 
 // runsDry says whether the uplink is about to have nothing to do: little is left to send, or fewer
-// peers are served than could be and none waits.
-func (p *Picker) runsDry() bool {
+// peers are served than could be and none waits. Then it is to be somebody beside them.
+func (p *Picker) runsDry() (dry, beside bool) {
 	pending := p.up.queued - p.slowQueued() + int64(p.offers.out)*p.cfg.Layout.Length
 	if pending <= lead(&p.up.gauge, leadUp, p.offers.rtt, leadUpMin) {
-		return true
+		return true, false
 	}
-	return p.offers.out == 0 && p.up.turns < p.up.slots.count() && p.next() == nil
+	beside = p.offers.out == 0 && p.up.turns < p.up.slots.count() && p.next() == nil
+	return beside, beside
 }
 
 // offer makes offers until the uplink has enough to do.
 func (p *Picker) offer() {
-	for p.offers.on && !p.offers.dry && p.runsDry() {
-		q, i := p.bestOffer()
+	for p.offers.on && !p.offers.dry {
+		dry, beside := p.runsDry()
+		if !dry {
+			return
+		}
+		q, i := p.bestOffer(beside)
 		if q == nil {
-			p.offers.dry = true
+			p.offers.dry = !beside // else there may be something for whoever is served now, soon
 			return
 		}
 		if q.snk.handouts == nil {
@@ -120,7 +125,7 @@ func (p *Picker) offer() {
 
 // bestOffer looks at a few receivers that have room and takes the one for which the rarest piece is
 // there; among equals the one that we have sent least.
-func (p *Picker) bestOffer() (best *peer, index int) {
+func (p *Picker) bestOffer(beside bool) (best *peer, index int) {
 	n := len(p.order)
 	if n == 0 {
 		return nil, -1
@@ -128,7 +133,7 @@ func (p *Picker) bestOffer() (best *peer, index int) {
 	start, seen, out := p.cfg.Rand.IntN(n), 0, p.allOut()
 	for k := 0; k < n && seen < candidates; k++ {
 		q := p.order[(start+k)%n]
-		if !p.speaks(q) || !q.snk.full.IsZero() || p.cfg.Seed && p.leaves(q, out) {
+		if !p.speaks(q) || !q.snk.full.IsZero() || (beside || q.snk.slow) && len(q.snk.handouts) > 0 || p.cfg.Seed && p.leaves(q, out) {
 			continue
 		}
 		i := p.rarestFor(q)

@@ -240,7 +240,24 @@ func TestSlowReceiverIsNoRelay(t *testing.T) {
 	}
 	p.Leave(2)
 	p.Wanted(1, -1)
-	if len(l.tick(t, now)) == 0 {
-		t.Fatal("nothing for the slow one when it is the only one")
+	for until := now.Add(8 * time.Second); len(l.tick(t, now)) == 0; now = now.Add(tickEvery) {
+		if now.After(until) {
+			t.Fatal("nothing more for the slow one when it is the only one")
+		}
+	}
+}
+
+// That a second receiver is tried beside a slow one is no reason to offer the slow one more.
+func TestTrialIsForAnother(t *testing.T) {
+	p := newMatcher(8, 10, all(8))
+	kin(p, 1)
+	l := newLinks(p, map[ID]int64{1: slow})
+	offers := 0
+	for now := start; now.Before(start.Add(5 * time.Second)); now = now.Add(tickEvery) {
+		p.Wanted(1, -1)
+		offers += len(l.tick(t, now))
+	}
+	if offers != 1 {
+		t.Fatalf("%d offers while the first piece, of 6.4 s, is sent", offers)
 	}
 }
