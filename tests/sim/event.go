@@ -3,6 +3,8 @@
 package sim
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"ezio/lib/wire"
@@ -35,14 +37,25 @@ const (
 	written           // the node has verified and written a piece
 )
 
-// A timeline is the events to come, a heap of four children a parent, by time and then by order of
-// making, so that a run can be repeated.
+// A timeline is the events to come, by time and then by order of making, so that a run can be repeated.
+// Almost all of them are less than a second ahead: they wait in a wheel of short slots, and only the
+// slot whose turn it is is kept in order. The rest wait in the order in which they came until the wheel
+// reaches them.
 type timeline struct {
-	heap []entry
-	pool []event
-	free []int32
-	seq  uint64
+	slots  [slotCount][]entry
+	now    []entry // what is left of the slot whose turn it is, the last one first
+	turn   int64   // that slot's number since the beginning of time
+	later  []entry // of later turns of the wheel
+	length int
+	pool   []event
+	free   []int32
+	seq    uint64
 }
+
+const (
+	slotTime  = 1 << 15 // nanoseconds
+	slotCount = 1 << 14 // half a second
+)
 
 type entry struct {
 	at  time.Duration
@@ -50,7 +63,12 @@ type entry struct {
 	idx int32
 }
 
-func (a entry) before(b entry) bool { return a.at < b.at || a.at == b.at && a.seq < b.seq }
+func (e entry) compare(o entry) int {
+	if e.at != o.at {
+		return cmp.Compare(e.at, o.at)
+	}
+	return cmp.Compare(e.seq, o.seq)
+}
 
 func (t *timeline) push(at time.Duration, e event) {
 	var idx int32
@@ -62,41 +80,52 @@ func (t *timeline) push(at time.Duration, e event) {
 		t.pool = append(t.pool, e)
 	}
 	t.seq++
-	x := entry{at, t.seq, idx}
-	t.heap = append(t.heap, x)
-	i := len(t.heap) - 1
-	for i > 0 {
-		up := (i - 1) / 4
-		if !x.before(t.heap[up]) {
-			break
-		}
-		t.heap[i] = t.heap[up]
-		i = up
-	}
-	t.heap[i] = x
+	t.length++
+	t.put(entry{at, t.seq, idx})
 }
 
-func (t *timeline) pop() (time.Duration, event) {
-	top := t.heap[0]
-	last := len(t.heap) - 1
-	x := t.heap[last]
-	t.heap = t.heap[:last]
-	for i := 0; last > 0; {
-		least, child := -1, 4*i+1
-		for c := child; c < min(child+4, last); c++ {
-			if least < 0 || t.heap[c].before(t.heap[least]) {
-				least = c
-			}
-		}
-		if least < 0 || !t.heap[least].before(x) {
-			t.heap[i] = x
-			break
-		}
-		t.heap[i] = t.heap[least]
-		i = least
+func (t *timeline) put(x entry) {
+	switch slot := int64(x.at) / slotTime; {
+	case slot <= t.turn:
+		i, _ := slices.BinarySearchFunc(t.now, x, func(a, b entry) int { return b.compare(a) })
+		t.now = slices.Insert(t.now, i, x)
+	case slot < t.turn+slotCount:
+		t.slots[slot%slotCount] = append(t.slots[slot%slotCount], x)
+	default:
+		t.later = append(t.later, x)
 	}
-	e := t.pool[top.idx]
-	t.pool[top.idx] = event{}
-	t.free = append(t.free, top.idx)
-	return top.at, e
+}
+
+// pop takes the next event; there must be one.
+func (t *timeline) pop() (time.Duration, event) {
+	for len(t.now) == 0 {
+		t.advance()
+	}
+	x := t.now[len(t.now)-1]
+	t.now = t.now[:len(t.now)-1]
+	t.length--
+	e := t.pool[x.idx]
+	t.pool[x.idx] = event{}
+	t.free = append(t.free, x.idx)
+	return x.at, e
+}
+
+// advance begins the next slot. Twice a turn of the wheel what comes later is looked through, so that
+// nothing is due before it has its slot.
+func (t *timeline) advance() {
+	t.turn++
+	idle := t.length == len(t.later)
+	if idle { // nothing happens before the first of them
+		t.turn = int64(slices.MinFunc(t.later, entry.compare).at) / slotTime
+	}
+	if idle || t.turn%(slotCount/2) == 0 {
+		later := t.later
+		t.later = nil
+		for _, x := range later {
+			t.put(x)
+		}
+	}
+	slot := &t.slots[t.turn%slotCount]
+	t.now, *slot = append(*slot, t.now...), t.now[:0]
+	slices.SortFunc(t.now, func(a, b entry) int { return b.compare(a) })
 }

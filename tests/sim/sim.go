@@ -175,7 +175,7 @@ func (r *run) fail(format string, args ...any) {
 
 func (r *run) run() error {
 	for r.left > 0 && r.err == nil {
-		if len(r.events.heap) == 0 {
+		if r.events.length == 0 {
 			return fmt.Errorf("nothing happens any more after %v", r.now)
 		}
 		at, e := r.events.pop()
