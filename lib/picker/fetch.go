@@ -28,6 +28,7 @@ type source struct {
 	came      time.Time // when it last brought something
 	given     int64     // bytes it brought altogether
 	naps      int       // how often it was left alone since
+	timed     bool      // that is being measured
 	rate      float64
 	fresh     int64 // bytes since the last tick
 	slow      bool  // it brings much less than our link can (slow.go)
@@ -38,8 +39,9 @@ type source struct {
 type downlink struct {
 	gauge gauge
 	slots slots
-	fed   time.Time // when it last carried a fair part of what it can
-	came  int64     // bytes altogether
+	trip  time.Duration // from asking an idle source for something to the first block: the least, slowly forgotten
+	fed   time.Time     // when it last carried a fair part of what it can
+	came  int64         // bytes altogether
 }
 
 func (d *downlink) tick(since time.Duration, sources []*peer) {
@@ -53,21 +55,24 @@ func (d *downlink) tick(since time.Duration, sources []*peer) {
 	d.slots.tick(since, &d.gauge, used, true)
 }
 
-// How many bytes are asked of a peer ahead of what has come: enough for its link, measured, and two
-// blocks at least, so that neither side waits for the other. More would bind pieces to those who have them first, while others who have them
-// soon after stand idle.
+// How many bytes are asked of a peer ahead of what has come: what its link brings while a request goes
+// there and its block comes back, and two blocks at least, so that neither side waits for the other. All
+// that is asked for more delays the piece that is asked for next, so that a new one spreads the slower,
+// and binds pieces to those who have them first, while others who have them soon after stand idle.
 const (
-	aheadTime = 200 * time.Millisecond
+	aheadTime = 2 * blockTime
+	shownTime = 4 * blockTime // of a seed that shows us what it shows nobody else
+	aheadMost = time.Second   // that a request may take
 	aheadMin  = 2
 	aheadMax  = 16 << 20
-	blockTime = 100 * time.Millisecond
+	blockTime = 50 * time.Millisecond
 	blockMin  = 2 * chunk
 
 	foreignAhead = 4 << 20
 	untriedAhead = 256 << 10 // as long as a foreign client has brought nothing
 )
 
-func (q *peer) ahead() int64 {
+func (q *peer) ahead(trip time.Duration) int64 {
 	least := int64(aheadMin * q.block())
 	switch {
 	case q.tr.Block > chunk:
@@ -76,7 +81,11 @@ func (q *peer) ahead() int64 {
 	default:
 		least = foreignAhead // some look at their uplinks twice a second, and send no more than this each time
 	}
-	return min(aheadMax, max(least, int64(q.src.rate*aheadTime.Seconds())))
+	d := max(aheadTime, min(trip, aheadMost)+blockTime)
+	if q.tr.Shows {
+		d = max(d, shownTime)
+	}
+	return min(aheadMax, max(least, int64(q.src.rate*d.Seconds())))
 }
 
 // block is the size of the blocks that a peer is asked for: what its link brings in blockTime.
@@ -91,6 +100,20 @@ func (q *peer) block() int {
 // began says whether a peer has been asked for something long enough to know its rate.
 func (s *source) began(now time.Time) bool {
 	return len(s.inflight) > 0 && now.Sub(s.busySince) > patience
+}
+
+// time measures a trip when the first block of those comes that were asked for at a time.
+func (d *downlink) time(s *source, now time.Time) {
+	if !s.timed {
+		return
+	}
+	s.timed = false
+	took := now.Sub(s.busySince)
+	if d.trip == 0 || took < d.trip {
+		d.trip = took
+	}
+	const weight = 256
+	d.trip += (took - d.trip) / weight
 }
 
 func (s *source) tick(since time.Duration) { average(&s.rate, &s.fresh, since) }
@@ -149,7 +172,9 @@ func (p *Picker) Received(id ID, b wire.Block, now time.Time) (whole bool) {
 	p.now = now
 	expected := false
 	if q := p.peers[id]; q != nil {
-		expected = q.src.settle(b)
+		if expected = q.src.settle(b); expected {
+			p.down.time(&q.src, now)
+		}
 		q.src.fresh += int64(b.Length)
 		q.src.given += int64(b.Length)
 		q.src.came, q.src.rests, q.src.naps = now, time.Time{}, 0
@@ -288,7 +313,7 @@ func (p *Picker) fetch() {
 		if q.tr.Vague || p.speaks(q) || p.now.Before(q.src.rests) || p.unproven(q) || p.byGrant(q) && q.src.saidFull {
 			continue
 		}
-		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead() && len(q.src.inflight) < q.tr.Queue {
+		for !q.src.idle && !q.src.choked && q.src.bytes < q.ahead(p.down.trip) && len(q.src.inflight) < q.tr.Queue {
 			b, ok := p.pick(q)
 			if !ok {
 				q.src.idle = true
@@ -302,7 +327,7 @@ func (p *Picker) fetch() {
 
 func (p *Picker) request(q *peer, o *open, b wire.Block) {
 	if len(q.src.inflight) == 0 {
-		q.src.busySince = p.now
+		q.src.busySince, q.src.timed = p.now, true
 	}
 	q.src.inflight = append(q.src.inflight, b)
 	q.src.bytes += int64(b.Length)

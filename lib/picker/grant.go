@@ -53,16 +53,18 @@ func (p *Picker) grant(q *peer) {
 	q.snk.since, q.snk.used = p.now, p.now
 	p.up.turns++
 	if p.cfg.Seed {
+		p.setShy(q, false)
 		p.revealTo(q)
 	}
 	p.act(Action{Kind: Unchoke, Peer: q.id})
 }
 
-// revoke ends a grant.
+// revoke ends a grant. What a seed has shown and not sent is not on its way any more.
 func (p *Picker) revoke(q *peer) {
 	s := &q.snk
 	s.open, s.turn = false, false
 	p.up.turns--
+	p.setShy(q, true)
 	p.act(Action{Kind: Choke, Peer: q.id})
 	for _, b := range s.queue {
 		p.up.queued -= int64(b.Length)

@@ -54,6 +54,10 @@ func (p *Picker) depth(q *peer) int {
 // whatever else it is shown. If it is a foreign client, it is shown more: the Client of
 // anacrolix/torrent puts what nobody has first, and asks for nothing when that fills its limit.
 func (p *Picker) watch(q *peer) {
+	if p.byGrant(q) && !q.snk.open {
+		q.rev.asked = p.now
+		return // it may not ask (see grant, revoke)
+	}
 	if len(q.rev.pieces) == 0 || len(q.snk.queue) > 0 || q.snk.handed > 0 {
 		p.setShy(q, false)
 		q.rev.asked = p.now
