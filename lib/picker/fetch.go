@@ -68,6 +68,11 @@ const (
 	blockTime = 50 * time.Millisecond
 	blockMin  = 2 * chunk
 
+	// What a fast link brings in fastBlockTime may be longer than mostSlow: fewer blocks cost less, and what waits
+	// behind one does not wait long.
+	mostSlow      = 256 << 10
+	fastBlockTime = 10 * time.Millisecond
+
 	foreignAhead = 4 << 20
 	untriedAhead = 256 << 10 // as long as a foreign client has brought nothing
 )
@@ -88,12 +93,13 @@ func (q *peer) ahead(trip time.Duration) int64 {
 	return min(aheadMax, max(least, int64(q.src.rate*d.Seconds())))
 }
 
-// block is the size of the blocks that a peer is asked for: what its link brings in blockTime.
+// block is the size of the blocks that a peer is asked for: what its link brings in blockTime, but no more than
+// mostSlow, or than it brings in fastBlockTime.
 func (q *peer) block() int {
 	if q.tr.Block <= chunk {
 		return chunk
 	}
-	n := max(blockMin, int(q.src.rate*blockTime.Seconds()))
+	n := max(blockMin, min(mostSlow, int(q.src.rate*blockTime.Seconds())), int(q.src.rate*fastBlockTime.Seconds()))
 	return min(q.tr.Block, n/chunk*chunk)
 }
 

@@ -16,8 +16,8 @@ import (
 const (
 	// maxBlock is the largest block, in bytes, that we send and ask for among our own kind. It is
 	// a compromise: per-block costs vanish in it, and what must not wait behind it does not wait
-	// long.
-	maxBlock = 256 << 10
+	// long, since lib/picker asks for it only where it comes within milliseconds.
+	maxBlock = 1 << 20
 
 	handshakeTimeout = 5 * time.Second
 	firstTimeout     = 30 * time.Second  // for the first message

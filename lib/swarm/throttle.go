@@ -15,7 +15,7 @@ import (
 const (
 	slowStep  = 10_000_000 // bytes a second
 	slowSteps = 10
-	burst     = 2 * maxBlock
+	burst     = 512 << 10 // bytes that may go at once
 )
 
 // A Throttle bounds what the swarms that share it upload, or download, together. A nil *Throttle is
@@ -70,10 +70,16 @@ func (t *Throttle) limit(now time.Time) rate.Limit {
 // free says whether there is no bound now.
 func (t *Throttle) free() bool { return t == nil || t.limit(time.Now()) == rate.Inf }
 
-// wait returns when n bytes, at most burst, may be sent.
+// wait returns when n bytes may be sent.
 func (t *Throttle) wait(ctx context.Context, n int) error {
 	if l := t.limit(time.Now()); l != t.limiter.Limit() {
 		t.limiter.SetLimit(l)
+	}
+	for n > burst {
+		if err := t.limiter.WaitN(ctx, burst); err != nil {
+			return err
+		}
+		n -= burst
 	}
 	return t.limiter.WaitN(ctx, n)
 }
