@@ -86,7 +86,7 @@ func ezioReceiver(r *round, i int) Command {
 	out := filepath.Join(r.nodeDir(i), "disk.img")
 	return Command{
 		Args: []string{r.tools.ezioRecv, "-t", "http://" + r.lab.Nodes[0].IP + ":6969/a.torrent", "-d", out,
-			"--progress", "json", "--seed-idle", "1h"},
+			"--progress", "json", "--seed-idle", "1h", "--force"},
 		Outputs: []string{out},
 		Listens: []int{peerPort},
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/anacrolix/torrent/bencode"
 	"github.com/anacrolix/torrent/metainfo"
@@ -157,4 +159,27 @@ func (im *Image) ExtentFiles(parent string) []string {
 		paths[i] = filepath.Join(parent, imageName, name)
 	}
 	return paths
+}
+
+// old is what a target holds before: no piece of the image.
+var old = bytes.Repeat([]byte("old data"), mib/8)
+
+// LayOld makes the target at path, of the image's size or of that of the extent whose name it has, full
+// of old bytes.
+func (im *Image) LayOld(path string) error {
+	size := im.Size
+	if i := slices.Index(im.Files, filepath.Base(path)); i >= 0 {
+		size = im.lengths[i]
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	for ; size > 0 && err == nil; size -= int64(len(old)) {
+		_, err = f.Write(old[:min(size, int64(len(old)))])
+	}
+	return errors.Join(err, f.Close())
 }

@@ -67,6 +67,9 @@ func runRound(ctx context.Context, p Plan, t tools, im *Image, dir string) (res 
 	defer func() { err = errors.Join(err, r.lab.Close()) }()
 	defer r.stopAll() // before the lab goes
 
+	if err := r.layDisks(); err != nil {
+		return res, err
+	}
 	if err := r.play(ctx); err != nil {
 		return res, err
 	}
@@ -74,6 +77,22 @@ func runRound(ctx context.Context, p Plan, t tools, im *Image, dir string) (res 
 		return res, err
 	}
 	return res, r.compare()
+}
+
+// layDisks makes the targets, full of old bytes, as a disk is: it exists, whatever it holds, and what
+// a machine's memory needs to hold a file in place of a disk is nobody's to pay for.
+func (r *round) layDisks() error {
+	for i := 1; i <= r.N; i++ {
+		if err := os.Mkdir(r.nodeDir(i), 0o755); err != nil {
+			return err
+		}
+		for _, path := range r.Contestant.Receiver(r, i).Outputs {
+			if err := r.image.LayOld(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // play starts everyone and returns when every awaited receiver has the image.
@@ -155,9 +174,6 @@ func (r *round) startReceivers(ctx context.Context) error {
 }
 
 func (r *round) startReceiver(i int) error {
-	if err := os.Mkdir(r.nodeDir(i), 0o755); err != nil {
-		return err
-	}
 	c := r.Contestant.Receiver(r, i)
 	if delay, ok := r.SlowDisk[i]; ok {
 		c.Args = slowWrites(c.Args, delay)
