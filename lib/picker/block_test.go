@@ -12,7 +12,7 @@ func TestBlocksFitTheLink(t *testing.T) {
 	}{
 		{0, 1 << 20, 32 << 10},
 		{125e3, 1 << 20, 32 << 10},
-		{1.25e6, 1 << 20, 112 << 10}, // 10 Mbit/s: what comes in 0.1 s, in whole chunks
+		{1.25e6, 1 << 20, 48 << 10},  // 10 Mbit/s: what comes in 0.05 s, in whole chunks
 		{12.5e6, 1 << 20, 256 << 10}, // 100 Mbit/s: 20 ms
 		{30e6, 1 << 20, 288 << 10},   // beyond that, 10 ms
 		{125e6, 1 << 20, 1 << 20},

@@ -178,6 +178,36 @@ func TestFullAndWant(t *testing.T) {
 	}
 }
 
+// What a seed has shown to a receiver that then takes nothing is shown to the next one at once.
+func TestShownPiecesAreFreeWhenTheGrantEnds(t *testing.T) {
+	const n = 3
+	p := newPicker(n, 10, all(n))
+	ours(p, 1, piece.NewBitfield(n))
+	shown := map[int]bool{}
+	for range 2 {
+		for _, a := range of(Reveal, p.Act(start)) {
+			shown[a.Piece] = true
+		}
+	}
+	if len(shown) != leastRevealed {
+		t.Fatalf("the first is shown %v", shown)
+	}
+	p.Full(1, -1, start)
+	if k, _ := said(p.Act(start), 1, Choke, Unchoke); k != Choke {
+		t.Fatal("the grant did not end")
+	}
+	ours(p, 2, piece.NewBitfield(n))
+	for _, a := range append(of(Reveal, p.Act(start.Add(tickEvery))), of(Reveal, p.Act(start.Add(tickEvery)))...) {
+		if a.Peer != 2 || !shown[a.Piece] {
+			t.Fatalf("then peer %d is shown piece %d, and %v wait", a.Peer, a.Piece, shown)
+		}
+		delete(shown, a.Piece)
+	}
+	if len(shown) > 0 {
+		t.Fatalf("%v are shown to nobody else", shown)
+	}
+}
+
 // A source that has nothing for us any more is dismissed, and asked back when it has.
 func TestDrySource(t *testing.T) {
 	p := newPicker(10, 100, bitfield(10, 0))

@@ -60,6 +60,8 @@ const (
 	fullTime   = 2 * time.Second // that it is full, sooner: what fills it may be slow
 	candidates = 8               // receivers looked at for an offer
 
+	takeTime = 100 * time.Millisecond // a block of an offered piece is what the link brings in it
+
 	sparePieces = 1.75 // see leaves
 
 	// Arranging the next piece begins this much before the last one ends, in round trips, within
@@ -460,7 +462,7 @@ func (p *Picker) take(q *peer, i int) {
 	}
 	o.owner, o.since, o.progress = q, p.now, p.now
 	// Of a slow link's blocks several a second come, or its rate could not be told.
-	block := min(q.tr.Block, max(blockMin, int(p.down.gauge.best*blockTime.Seconds())/chunk*chunk))
+	block := min(q.tr.Block, max(blockMin, int(p.down.gauge.best*takeTime.Seconds())/chunk*chunk))
 	for len(q.src.inflight) < q.tr.Queue {
 		b, ok := o.run(missing, 0, block)
 		if !ok {

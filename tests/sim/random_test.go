@@ -52,6 +52,7 @@ func TestSeedsThatFailed(t *testing.T) {
 	for seed, why := range map[uint64]string{
 		332: "a seed whose only other peer claimed everything showed nothing more, and was told not to",
 		194: "a foreign client waited for a silent one: not ours to answer for",
+		282: "blocks of 0.05 s instead of 0.1 s of an offered piece starved a machine",
 		871: "a machine that waits for its own disk does not starve",
 		476: "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
 		925: "the same, with a foreign client that took the last pieces from everybody",

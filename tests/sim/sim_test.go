@@ -81,6 +81,45 @@ func TestLateAnswers(t *testing.T) {
 	}
 }
 
+// On a way of 160 ms there and back more is asked for ahead than in a room: links stay full.
+func TestFarMachines(t *testing.T) {
+	cfg := config(8, 300, 256<<10)
+	cfg.Rate, cfg.Latency = 6.25e6, 80*time.Millisecond
+	res, err := Run(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ratio := res.Last.Seconds() * cfg.Rate / float64(cfg.Layout.Size)
+	t.Logf("%.3f", ratio)
+	if ratio > 1.35 {
+		t.Errorf("8 far machines take %.3f of the time of one", ratio)
+	}
+}
+
+// Who comes when the others are half done has the image in the time that his own link needs.
+func TestLateHasItsOwnTime(t *testing.T) {
+	for seed := range uint64(3) {
+		cfg := config(8, 1088, 256<<10)
+		cfg.Think, cfg.Unfair, cfg.Seed = time.Millisecond, 0.3, seed
+		alone := float64(cfg.Layout.Size) / cfg.Rate
+		join := time.Duration(alone / 2 * float64(time.Second))
+		cfg.Node = func(i int, n *Node) {
+			if i == 8 {
+				n.Join = join
+			}
+		}
+		res, err := Run(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late, others := (res.Done[7]-join).Seconds()/alone, slices.Max(res.Done[:7]).Seconds()/alone
+		t.Logf("late: %.3f of a lone stream, the others %.3f", late, others)
+		if late > 1.01 || others > 1.05 {
+			t.Errorf("the late one takes %.3f of the time of a lone stream, the others %.3f", late, others)
+		}
+	}
+}
+
 func TestRunRepeatsItself(t *testing.T) {
 	cfg := config(6, 60, 1<<20)
 	cfg.Seed = 42
