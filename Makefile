@@ -57,7 +57,7 @@ bats: build
 # The seed's page in headless Chromium, beside a real swarm. EZIO_SHOTS=DIR keeps screenshots.
 page: build
 	tests/needs page
-	cd tests/page && $(GO) vet -mod=mod . && $(GO) test -mod=mod -count=1 -timeout 5m .
+	cd tests/page && $(GO) vet -mod=mod . && $(GO) test -mod=mod -count=1 -timeout 10m .
 
 # Faults injected into disks, peers, servers and networks: docs/reliability.md. Takes minutes.
 test-faults: build

@@ -32,7 +32,7 @@ func percent(name string) string {
 
 // A classroom from the first machine to the last word, as the operator sees it.
 func TestClassroom(t *testing.T) {
-	l := newLab(t, 128*mib, "--upload-limit", "5MB", "--exit-after", "4")
+	l := newLab(t, 128*mib, "--upload-limit", "3MB", "--exit-after", "4")
 	b := newBrowser(t)
 	b.window(1280, 800, 1, "light")
 	b.do(chromedp.Navigate(l.url + "/"))
@@ -54,7 +54,7 @@ func TestClassroom(t *testing.T) {
 	l.machine(7)
 	killed := l.recv("lab-07", "sda1.img")
 	b.becomes("a row for each", `document.querySelectorAll("tr[data-state]").length === 7`)
-	if code := refused.wait(t, 30*time.Second); code != 4 {
+	if code := refused.wait(t, 60*time.Second); code != 4 {
 		t.Errorf("exit code %d of one that refuses", code)
 	}
 	b.becomes("the refused one with its reason", in("lab-06", `r.dataset.state === "refused" && r.innerText.includes("it is a character device")`))
@@ -83,12 +83,12 @@ func TestClassroom(t *testing.T) {
 	}
 	b.becomes("it is spoken", `document.getElementById("news").innerText.includes("done")`)
 	b.quiet()
-	if code := l.seed.wait(t, 30*time.Second); code != 1 {
+	if code := l.seed.wait(t, 60*time.Second); code != 1 {
 		t.Errorf("the seed's exit code is %d though receivers failed: %s", code, l.seed.err.String())
 	}
 	all["lab-05"].kill() // who is done has waited for it
 	for _, name := range []string{"lab-01", "lab-02", "lab-03", "lab-04"} {
-		if code := all[name].wait(t, 30*time.Second); code != 0 {
+		if code := all[name].wait(t, 60*time.Second); code != 0 {
 			t.Errorf("%s: exit code %d", name, code)
 		}
 		l.same(name)
