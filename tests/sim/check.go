@@ -10,9 +10,23 @@ import (
 	"ezio/lib/wire"
 )
 
-// starved is how long a machine may go without anything while a peer of it has something for it and
-// nothing to do: longer than lib/picker leaves a silent peer alone the first time and the second.
-const starved = 20 * time.Second
+// starved is how long a machine may go without anything while a peer of it, on a link that is not slow,
+// has something for it and nothing to do. Few long pieces are arranged by offers, and who does not answer
+// one is left alone for a while: starvedOfFew is longer than lib/picker does that the second time.
+const (
+	starved      = 5 * time.Second
+	starvedOfFew = 20 * time.Second
+	fewPieces    = 96
+	longPiece    = 8 << 20
+)
+
+// patience is how long its peers may leave a machine without anything.
+func (cfg Config) patience() time.Duration {
+	if cfg.Layout.Count() < fewPieces && cfg.Layout.Length >= longPiece {
+		return starvedOfFew
+	}
+	return starved
+}
 
 // checkHas: no piece is advertised before it is written.
 func (n *node) checkHas(i int) {
@@ -58,7 +72,7 @@ func (n *node) check() {
 		n.hungry, n.fed = r.now, n.down.sent
 		return
 	}
-	if r.now-n.hungry < starved {
+	if r.now-n.hungry < r.cfg.patience() {
 		return
 	}
 	for _, c := range n.conns {
@@ -66,7 +80,7 @@ func (n *node) check() {
 			continue
 		}
 		s := c.far.node
-		if s.gone || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+time.Second > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
+		if s.gone || s.cfg.Up < r.cfg.Rate && r.cfg.patience() == starved || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+time.Second > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
 			continue
 		}
 		if i := useful(c.far.claims(), n.have); i >= 0 && n.memory[i] == nil {
