@@ -140,7 +140,7 @@ func (p *plain) PeerHas(id picker.ID, i int) {
 	}
 	q.has.Set(i)
 	p.avail[i]++
-	q.idle = q.idle && p.not.Has(i)
+	q.idle = q.idle && p.n.have.Has(i) // it may be one that another left
 }
 
 func (p *plain) PeerBitfield(id picker.ID, b *piece.Bitfield) {

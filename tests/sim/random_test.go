@@ -50,13 +50,14 @@ const deadTime = 5
 // Deployments that once did not end, or starved somebody.
 func TestSeedsThatFailed(t *testing.T) {
 	for seed, why := range map[uint64]string{
-		332: "a seed whose only other peer claimed everything showed nothing more, and was told not to",
-		194: "a foreign client waited for a silent one: not ours to answer for",
-		282: "blocks of 0.05 s instead of 0.1 s of an offered piece starved a machine",
-		871: "a machine that waits for its own disk does not starve",
-		476: "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
-		925: "the same, with a foreign client that took the last pieces from everybody",
-		81:  "a seed left everything to a machine that claimed to have it",
+		332:  "a seed whose only other peer claimed everything showed nothing more, and was told not to",
+		194:  "a foreign client waited for a silent one: not ours to answer for",
+		282:  "blocks of 0.05 s instead of 0.1 s of an offered piece starved a machine",
+		871:  "a machine that waits for its own disk does not starve",
+		476:  "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
+		925:  "the same, with a foreign client that took the last pieces from everybody",
+		7516: "a foreign client that nobody could give the rest of a piece asked nobody who had it later",
+		81:   "a seed left everything to a machine that claimed to have it",
 	} {
 		if _, err := Run(Random(seed)); err != nil {
 			t.Errorf("seed %d (%s): %v", seed, why, err)
