@@ -16,6 +16,8 @@ type Plan struct {
 	Bytes       int64
 	PieceLength int64
 
+	Holes bool // targets are new files: what a receiver has written is seen by the holes that are left
+
 	SeedUp   Rate                  // the seed's way up, when not Rate
 	SlowLink map[int]Rate          // receivers with another link
 	SlowDisk map[int]time.Duration // receivers whose disk takes so long for each write

@@ -86,6 +86,9 @@ func (r *round) layDisks() error {
 		if err := os.Mkdir(r.nodeDir(i), 0o755); err != nil {
 			return err
 		}
+		if r.Holes {
+			continue
+		}
 		for _, path := range r.Contestant.Receiver(r, i).Outputs {
 			if err := r.image.LayOld(path); err != nil {
 				return err

@@ -103,7 +103,7 @@ func swarms(counts []int, p Plan) []Plan {
 
 // trouble is the ground on which the scenarios of mishaps stand: 8 machines on 100 Mbit/s.
 func (s settings) trouble() Plan {
-	return Plan{Rate: 100 * mbit, Bytes: s.size(128, 32), PieceLength: mib, N: s.counts([]int{8}, []int{8})[0]}
+	return Plan{Rate: 100 * mbit, Bytes: s.size(128, 32), PieceLength: mib / 4, Holes: true, N: s.counts([]int{8}, []int{8})[0]}
 }
 
 func slowPlans(s settings) []Plan {

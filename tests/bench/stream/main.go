@@ -3,7 +3,7 @@
 // Stream is the yardstick of the benchmark: one file over one TCP connection.
 //
 //	stream send FILE                      wait for a connection, send the file, wait to be ended
-//	stream recv FILE ADDRESS              write what comes to the file, which is there as a disk is
+//	stream recv FILE ADDRESS              write what comes to the file, which may be there, as a disk is
 //	stream recv FILE ADDRESS TORRENT      the same, each piece checked against the torrent first
 //
 // The first recv is what a lone copy takes; the second is the least work any receiver of verified
@@ -98,7 +98,7 @@ func send(path string) error {
 }
 
 func receive(path, ip string, transfer func(*os.File, net.Conn) error) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
