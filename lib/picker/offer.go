@@ -37,6 +37,7 @@ type handout struct {
 type (
 	offeree struct {
 		handouts  map[int]handout
+		late      map[int]bool      // pieces that were given up for lost, and may be on their way all the same
 		elsewhere map[int]time.Time // pieces that it said come from others, and when
 		full      time.Time         // when it said that it has no room; zero: it has
 		room      time.Time         // since when it has
@@ -336,6 +337,10 @@ func (p *Picker) tickOffers() {
 				p.dropHandout(q, i)
 			case d > lost:
 				p.dropHandout(q, i)
+				if s.late == nil {
+					s.late = map[int]bool{}
+				}
+				s.late[i] = true
 			}
 		}
 		for i, at := range s.elsewhere {
@@ -353,9 +358,10 @@ func (p *Picker) offerHas(q *peer, i int) {
 			p.offers.took += (d - p.offers.took) / 8
 		}
 		p.dropHandout(q, i)
-	} else {
+	} else if !q.snk.late[i] {
 		q.snk.unhelped = false
 	}
+	delete(q.snk.late, i)
 	delete(q.snk.elsewhere, i)
 }
 

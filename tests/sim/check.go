@@ -16,6 +16,7 @@ import (
 const (
 	starved      = 5 * time.Second
 	starvedOfFew = 20 * time.Second
+	idle         = 2 * time.Second // since when such a peer has nothing to do: who was full is asked again after that
 	fewPieces    = 96
 	longPiece    = 8 << 20
 )
@@ -80,7 +81,7 @@ func (n *node) check() {
 			continue
 		}
 		s := c.far.node
-		if s.gone || s.cfg.Up < r.cfg.Rate && r.cfg.patience() == starved || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+time.Second > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
+		if s.gone || s.cfg.Up < r.cfg.Rate && r.cfg.patience() == starved || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+idle > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
 			continue
 		}
 		if i := useful(c.far.claims(), n.have); i >= 0 && n.memory[i] == nil {

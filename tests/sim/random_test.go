@@ -14,8 +14,8 @@ var (
 )
 
 // Whatever happens, everybody who stays and is honest finishes and no invariant is broken. What it
-// costs is within what somebody could explain: half of the deployments take no more than an eighth
-// longer than the slowest machine's own link, disk or absence makes them take.
+// costs is within what somebody could explain: half of the deployments take no longer, but for what the
+// dead cost, than the slowest machine's own link, disk or absence makes them take.
 func TestRandomDeployments(t *testing.T) {
 	var ratios []float64
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
@@ -39,7 +39,7 @@ func TestRandomDeployments(t *testing.T) {
 	}
 	median, worst := ratios[len(ratios)/2], ratios[len(ratios)-1]
 	t.Logf("%d seeds: median %.2f, the worst %.2f", len(ratios), median, worst)
-	if median > 1.125 {
+	if len(ratios) >= 40 && median > 0.95 {
 		t.Errorf("the median deployment takes %.2f of the time of its slowest machine alone", median)
 	}
 }
@@ -56,6 +56,7 @@ func TestSeedsThatFailed(t *testing.T) {
 		871:  "a machine that waits for its own disk does not starve",
 		476:  "a machine on a slow link changed its source for every offer, and a liar had a part in each piece",
 		925:  "the same, with a foreign client that took the last pieces from everybody",
+		9419: "a piece that was still on its way over a slow link was taken for lost, and then for another's",
 		7516: "a foreign client that nobody could give the rest of a piece asked nobody who had it later",
 		81:   "a seed left everything to a machine that claimed to have it",
 	} {
