@@ -87,7 +87,7 @@ bench: build
 	cd tests/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench/ ./...
 	bin/bench/bench $(BENCH)
 
-# The real scheduler for 1 to 1,000 machines in virtual time: docs/simulation.md. Takes half an hour.
+# The real scheduler for 1 to 10,000 machines in virtual time: docs/simulation.md. Takes an hour, and 5 GB.
 sim:
 	$(GO) run ./tests/sim/simulate -svg docs/simulation.svg $(SIM)
 

@@ -43,7 +43,7 @@ type options struct {
 func run(args []string, out io.Writer) error {
 	o := options{}
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
-	n := flags.String("n", "1,2,4,8,16,32,64,128,256,512,1000", "numbers of receivers")
+	n := flags.String("n", "1,2,4,8,16,32,64,128,256,512,1000,10000", "numbers of receivers")
 	kinds := flags.String("with", "flat,racks,plain", "networks: flat, racks of 32 behind a tenth; plain: rarest-first clients, flat")
 	flags.IntVar(&o.pieces, "pieces", 1000, "pieces of 256 KiB")
 	flags.Float64Var(&o.rate, "rate", 100, "links in Mbit/s")

@@ -19,7 +19,8 @@ import (
 
 const (
 	rack       = 32
-	mostPlain  = 256 // machines: their clients cost far more to simulate
+	mostRacked = 1000 // machines: beyond that an hour each
+	mostPlain  = 256  // their clients cost far more to simulate
 	pieceBytes = 256 << 10
 )
 
@@ -71,7 +72,7 @@ func table(o options, out io.Writer) (rows []row, err error) {
 	fmt.Fprintln(out, "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for _, kind := range o.kinds {
 		for _, n := range o.machines {
-			if kind == "racks" && n <= rack || kind == "plain" && n > mostPlain {
+			if kind == "racks" && (n <= rack || n > mostRacked) || kind == "plain" && n > mostPlain {
 				continue
 			}
 			r, e := measure(kind, n, o.pieces, o.rate)
