@@ -19,8 +19,8 @@ import (
 
 const (
 	rack       = 32
-	mostRacked = 1000 // machines: beyond that an hour each
-	mostPlain  = 256  // their clients cost far more to simulate
+	mostRacked = 512 // machines; more take very long
+	mostPlain  = 256 // their clients cost far more to simulate
 	pieceBytes = 256 << 10
 )
 
