@@ -10,21 +10,24 @@ import (
 	"ezio/lib/wire"
 )
 
-// starved is how long a machine may go without anything while a peer of it, on a link that is not slow,
-// has something for it and nothing to do. Few long pieces are arranged by offers, and who does not answer
-// one is left alone for a while: starvedOfFew is longer than lib/picker does that the second time.
+// starved is how long a machine may go without anything while a peer of it has something for it and
+// nothing to do; where a slow link is between them, on which every word waits, starvedSlowly. So it is
+// with few long pieces: those are arranged by offers, and who does not answer one is left alone for a
+// while, which lib/picker makes shorter than this the second time.
 const (
-	starved      = 5 * time.Second
-	starvedOfFew = 20 * time.Second
-	idle         = 2 * time.Second // since when such a peer has nothing to do: who was full is asked again after that
-	fewPieces    = 96
-	longPiece    = 8 << 20
+	starved       = 5 * time.Second
+	starvedSlowly = 20 * time.Second
+	idle          = 2 * time.Second // since when such a peer has nothing to do: who was full is asked again after that
+	fewPieces     = 96
+	longPiece     = 8 << 20
 )
 
-// patience is how long its peers may leave a machine without anything.
-func (cfg Config) patience() time.Duration {
-	if cfg.Layout.Count() < fewPieces && cfg.Layout.Length >= longPiece {
-		return starvedOfFew
+// patience is how long s, with nothing to do, may leave n without anything.
+func (n *node) patience(s *node) time.Duration {
+	cfg := n.run.cfg
+	few := cfg.Layout.Count() < fewPieces && cfg.Layout.Length >= longPiece
+	if few || s.cfg.Up < cfg.Rate || s.rack != n.rack && cfg.RackUplink < cfg.Rate {
+		return starvedSlowly
 	}
 	return starved
 }
@@ -73,7 +76,8 @@ func (n *node) check() {
 		n.hungry, n.fed = r.now, n.down.sent
 		return
 	}
-	if r.now-n.hungry < r.cfg.patience() {
+	waited := r.now - n.hungry
+	if waited < starved {
 		return
 	}
 	for _, c := range n.conns {
@@ -81,11 +85,11 @@ func (n *node) check() {
 			continue
 		}
 		s := c.far.node
-		if s.gone || s.cfg.Up < r.cfg.Rate && r.cfg.patience() == starved || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+idle > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
+		if s.gone || waited < n.patience(s) || !s.cfg.Honest() || r.now < s.stalled || max(s.up.free, s.gained)+idle > r.now || c.far.shown != nil && c.far.shown.Count() == 0 {
 			continue
 		}
 		if i := useful(c.far.claims(), n.have); i >= 0 && n.memory[i] == nil {
-			r.fail("node %d has had nothing for %v, while %d has piece %d and nothing to do", n.id, r.now-n.hungry, s.id, i)
+			r.fail("node %d has had nothing for %v, while %d has piece %d and nothing to do", n.id, waited, s.id, i)
 			return
 		}
 	}
